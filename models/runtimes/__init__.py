@@ -1,0 +1,1 @@
+"""Ways to run an exported network: one module per inference library."""

@@ -1,0 +1,1 @@
+"""Time, tasks, sockets and processes: the avatar on the network."""
