@@ -1,0 +1,69 @@
+"""The contract between the performance and whatever network draws its mouths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar.geometry import Size
+from avatar.pictures import Rgb
+
+
+@dataclass(frozen=True, slots=True)
+class LipSyncSpec:
+    """What a lip-sync network needs to hear and how large it draws.
+
+    A mouth for time *t* is drawn from the ``window`` feature frames (``avatar.features``) of which the last ends at
+    *t* + ``look_ahead_ms``.
+    """
+
+    window: int
+    look_ahead_ms: int
+    patch: Size
+
+
+@dataclass(frozen=True, slots=True)
+class MouthTuning:
+    """Knobs that belong to an avatar and work while it runs.
+
+    Attributes:
+        gain: scales every articulation but lip closure; 1 is as trained.
+        closure: scales lip closure (P B M); 1 is as trained.
+        voice_threshold_db: level (dBFS, RMS of 10 ms) below which speech counts as silence.
+    """
+
+    gain: float = 1.0
+    closure: float = 1.0
+    voice_threshold_db: float = -48.0
+
+
+@dataclass(frozen=True, slots=True)
+class MouthJob:
+    """One mouth to draw.
+
+    Attributes:
+        features: log-mel frames, float32 (window, 80).
+        crop: the face on the clip's own frame, uint8 (height, width, 3), read-only.
+        openness: 0 (the mouth at rest) to 1 (as spoken); how a mouth opens and closes without a jump.
+        tuning: the avatar's knobs.
+    """
+
+    features: NDArray[np.float32]
+    crop: Rgb
+    openness: float
+    tuning: MouthTuning
+
+
+class LipSyncModel(Protocol):
+    """A network that draws mouths: stateless and batched, so that sessions share a batch. Called from one thread."""
+
+    @property
+    def spec(self) -> LipSyncSpec: ...
+
+    def draw(self, batch: Sequence[MouthJob]) -> list[Rgb]:
+        """One patch per job, uint8 (patch.height, patch.width, 3), in the order of the jobs."""
+        ...

@@ -1,0 +1,50 @@
+"""Pictures in I420, the pixel format that every encoder takes: a full luma plane, then two chroma planes of half size.
+
+Colours follow ITU-R BT.601 in the limited range (Y 16–235), as OpenCV's and swscale's defaults do.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar.geometry import Size
+
+Picture = NDArray[np.uint8]
+"""An I420 picture, uint8 (height * 3 / 2, width), contiguous; width and height are even."""
+
+Rgb = NDArray[np.uint8]
+"""An RGB picture, uint8 (height, width, 3)."""
+
+
+class Planes(NamedTuple):
+    """Views of a picture: y (height, width), u and v (height / 2, width / 2)."""
+
+    y: NDArray[np.uint8]
+    u: NDArray[np.uint8]
+    v: NDArray[np.uint8]
+
+
+def size_of(picture: Picture) -> Size:
+    return Size(picture.shape[1], picture.shape[0] * 2 // 3)
+
+
+def planes(picture: Picture) -> Planes:
+    width, height = picture.shape[1], picture.shape[0] * 2 // 3
+    flat, n_luma, n_chroma = picture.reshape(-1), width * height, width * height // 4
+    return Planes(
+        flat[:n_luma].reshape(height, width),
+        flat[n_luma : n_luma + n_chroma].reshape(height // 2, width // 2),
+        flat[n_luma + n_chroma :].reshape(height // 2, width // 2),
+    )
+
+
+def from_rgb(rgb: Rgb) -> Picture:
+    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420), np.uint8)
+
+
+def to_rgb(picture: Picture) -> Rgb:
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_YUV2RGB_I420), np.uint8)
