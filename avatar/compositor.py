@@ -1,0 +1,91 @@
+"""Lays a drawn mouth on a frame of footage."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar.bundle import AvatarBundle
+from avatar.director import Shot
+from avatar.geometry import Affine, Size, footprint, relative_to
+from avatar.pictures import Picture, Rgb, from_rgb, planes
+
+
+class Compositor:
+    """Makes the pictures of one avatar. Outside of the mask they are the footage's, bit for bit."""
+
+    def __init__(self, bundle: AvatarBundle) -> None:
+        self._bundle = bundle
+        self._crop = Size(bundle.mask.shape[1], bundle.mask.shape[0])
+
+    def crop(self, shot: Shot) -> Rgb:
+        """The face on the shot's frame, as the lip-sync network wants it: uint8 (height, width, 3), read-only."""
+        clip, frame = self._dominant(shot)
+        crop: Rgb = self._bundle.clips[clip].crops[frame]
+        return crop
+
+    def compose(self, shot: Shot, mouth: Rgb | None = None, strength: float = 1.0) -> Picture:
+        """The shot's picture with a mouth on it.
+
+        Args:
+            shot: what the camera sees.
+            mouth: drawn for the shot's crop, uint8 (crop height, crop width, 3); None leaves the footage's own.
+            strength: 0 (the footage's mouth) to 1 (the drawn one).
+
+        Returns:
+            A read-only I420 picture: the clip's own frame where nothing is changed, else a new array.
+        """
+        base = self._footage(shot)
+        if mouth is None or strength <= 0:
+            base.setflags(write=False)
+            return base
+        picture = base if base.flags.writeable else base.copy()
+        self._lay_on(picture, mouth, self._face(shot), min(strength, 1.0))
+        picture.setflags(write=False)
+        return picture
+
+    def _dominant(self, shot: Shot) -> tuple[str, int]:
+        if shot.leaving is not None and shot.leaving.weight < 0.5:
+            return shot.leaving.clip, shot.leaving.frame
+        return shot.clip, shot.frame
+
+    def _footage(self, shot: Shot) -> Picture:
+        frame: Picture = self._bundle.clips[shot.clip].frames[shot.frame]
+        if shot.leaving is None:
+            return frame
+        old = self._bundle.clips[shot.leaving.clip].frames[shot.leaving.frame]
+        weight = shot.leaving.weight
+        return np.asarray(cv2.addWeighted(old, 1 - weight, frame, weight, 0), np.uint8)
+
+    def _face(self, shot: Shot) -> Affine:
+        face: Affine = self._bundle.clips[shot.clip].faces[shot.frame]
+        if shot.leaving is None:
+            return face
+        old = self._bundle.clips[shot.leaving.clip].faces[shot.leaving.frame]
+        return np.asarray(old + (face - old) * np.float32(shot.leaving.weight), np.float32)
+
+    def _lay_on(self, picture: Picture, mouth: Rgb, face: Affine, strength: float) -> None:
+        box = footprint(face, self._crop, self._bundle.size)
+        if box.width < 2 or box.height < 2:
+            return
+        local, size = relative_to(face, box), (box.width, box.height)
+        mask = cv2.warpAffine(self._bundle.mask, local, size, flags=cv2.INTER_LINEAR)
+        if strength < 1:
+            mask = cv2.convertScaleAbs(mask, alpha=strength)
+        drawn = cv2.warpAffine(mouth, local, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        new, old = planes(from_rgb(np.asarray(drawn, np.uint8))), planes(picture)
+        # A chroma sample belongs to four pixels: it changes only where all four may.
+        shared = np.minimum(
+            np.minimum(mask[0::2, 0::2], mask[1::2, 0::2]), np.minimum(mask[0::2, 1::2], mask[1::2, 1::2])
+        )
+        small = box.halved()
+        _blend(old.y[box.rows, box.columns], new.y, np.asarray(mask, np.uint8))
+        _blend(old.u[small.rows, small.columns], new.u, shared)
+        _blend(old.v[small.rows, small.columns], new.v, shared)
+
+
+def _blend(old: NDArray[np.uint8], new: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
+    """Moves ``old`` towards ``new`` in place by mask / 255, rounded to nearest; a mask of 0 leaves it as it is."""
+    difference = new.astype(np.int32) - old
+    old[...] = old + (difference * mask + 127) // 255
