@@ -1,0 +1,60 @@
+"""What the lip-sync has heard of the speech: log-mel frames, and whether there is a voice in them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar.audio import Pcm, silence
+from avatar.features import HOPS_PER_S, LogMel
+from avatar.lipsync import LipSyncSpec
+
+FULL_SCALE = 32768.0
+
+
+class Listening:
+    """The newest stretch of one utterance as the lip-sync network sees it.
+
+    Args:
+        spec: of the network.
+        sample_rate: of the speech, in hertz.
+        voice_threshold_db: level (dBFS, RMS of 10 ms) below which there is no voice.
+        hangover_ms: how long a voice counts as present after it was last heard.
+    """
+
+    def __init__(self, spec: LipSyncSpec, sample_rate: int, voice_threshold_db: float, hangover_ms: int = 60) -> None:
+        self._window = spec.window
+        self._sample_rate = sample_rate
+        self._hop = sample_rate // HOPS_PER_S
+        self._threshold = FULL_SCALE * 10 ** (voice_threshold_db / 20)
+        # A voice may open the mouth as soon as it is within the look-ahead, and keeps it open for the hangover.
+        self._reach = (spec.look_ahead_ms + hangover_ms) * HOPS_PER_S // 1000
+        self._quiet: NDArray[np.float32] = LogMel(sample_rate).push(silence(self._hop * spec.window))
+        self.begin()
+
+    def begin(self) -> None:
+        """A new utterance: silence lies behind it."""
+        self._mel = LogMel(self._sample_rate)
+        self._frames = self._quiet
+        self._unmeasured = silence(0)
+        self._hops_without_voice = self._reach
+
+    def hear(self, news: Pcm) -> None:
+        """Takes in the samples that follow those heard before."""
+        frames = np.concatenate([self._frames, self._mel.push(news)])
+        self._frames = np.asarray(frames[-self._window :], np.float32)
+        sound = np.concatenate([self._unmeasured, news])
+        n_hops = len(sound) // self._hop
+        self._unmeasured = sound[n_hops * self._hop :]
+        hops = sound[: n_hops * self._hop].reshape(n_hops, self._hop).astype(np.float32)
+        voiced = np.flatnonzero(np.sqrt(np.mean(hops * hops, axis=1)) > self._threshold)
+        self._hops_without_voice = n_hops - 1 - int(voiced[-1]) if len(voiced) else self._hops_without_voice + n_hops
+
+    @property
+    def features(self) -> NDArray[np.float32]:
+        """The newest log-mel frames, float32 (window, 80)."""
+        return self._frames
+
+    @property
+    def voiced(self) -> bool:
+        return self._hops_without_voice < self._reach

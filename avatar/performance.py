@@ -1,0 +1,186 @@
+"""One avatar performing: feed it speech and wishes, step it frame by frame."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar.audio import AudioChunk, Pcm, silence
+from avatar.bundle import AvatarBundle
+from avatar.cues import Enter, Wish
+from avatar.director import Director, DirectorState, Manner, Shot
+from avatar.errors import UnknownState
+from avatar.lipsync import LipSyncSpec
+from avatar.listening import Listening
+from avatar.speech import Speech, Spoken, Utterance
+from avatar.timeline import FrameTick, Timeline
+
+OPENING = 1 / 2
+CLOSING = 1 / 3
+"""Share of the way that a mouth opens or closes in one frame: two frames to open, three to close."""
+
+MEMORY = 64
+"""Steps that can be taken back; a session renders far fewer frames ahead."""
+
+
+@dataclass(frozen=True, slots=True)
+class MouthWish:
+    """A mouth that is to be drawn: log-mel frames float32 (window, 80), and how far it is open, 0 to 1."""
+
+    features: NDArray[np.float32]
+    openness: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one frame is made of, before any pixel is touched.
+
+    Attributes:
+        n_speech: samples of ``sound`` that are the utterance's.
+        mouth: None where the footage's own mouth is shown.
+    """
+
+    tick: FrameTick
+    turn: int
+    sound: Pcm
+    shot: Shot
+    mouth: MouthWish | None = None
+    utterance: Utterance | None = None
+    n_speech: int = 0
+    begins: bool = False
+    ends: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What it takes to take a step back: how things stood before it, and what was asked for in it."""
+
+    index: int
+    director: DirectorState
+    mouth: MouthWish | None
+    wishes: tuple[Wish, ...]
+
+
+class Performance:
+    """Everything about a session that does not depend on time, tasks or pixels.
+
+    Args:
+        bundle: the avatar.
+        timeline: the session's.
+        spec: what the avatar's lip-sync network needs; None for an avatar whose mouth is not drawn.
+        capacity_s: seconds of speech that may wait.
+        manner: how the body is directed.
+    """
+
+    def __init__(
+        self,
+        bundle: AvatarBundle,
+        timeline: Timeline,
+        spec: LipSyncSpec | None,
+        capacity_s: float = 600,
+        manner: Manner = Manner(),
+    ) -> None:
+        look_ahead = spec.look_ahead_ms * timeline.sample_rate // 1000 if spec else 0
+        self._bundle = bundle
+        self._speech = Speech(timeline, look_ahead, int(capacity_s * timeline.sample_rate))
+        self._listening = Listening(spec, timeline.sample_rate, bundle.tuning.voice_threshold_db) if spec else None
+        self._director = Director(bundle, manner)
+        self._mouth: MouthWish | None = None
+        self._after_end = False
+        self._wishes: list[Wish] = []
+        self._past: deque[_Step] = deque(maxlen=MEMORY)
+
+    @property
+    def turn(self) -> int:
+        return self._speech.turn
+
+    @property
+    def n_waiting(self) -> int:
+        """Samples of speech that have arrived and were not spoken yet."""
+        return self._speech.n_waiting
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody speaks or a mouth is still open."""
+        return self.n_waiting > 0 or self._mouth is not None
+
+    def hear(self, chunk: AudioChunk) -> None:
+        """Takes in speech.
+
+        Raises:
+            BacklogFull: it was refused; what waits stays.
+        """
+        self._speech.hear(chunk)
+
+    def end_speech(self) -> None:
+        self._speech.end()
+
+    def interrupt(self, next_index: int) -> None:
+        """Stops speaking: frame ``next_index``, the first that was not shown yet, will be planned anew."""
+        self._speech.interrupt()
+        self._after_end = False
+        taken_back: list[Wish] = []
+        while self._past and self._past[-1].index >= next_index:
+            step = self._past.pop()
+            self._director.state = step.director
+            self._mouth = step.mouth
+            taken_back = [*step.wishes, *taken_back]
+        self._wishes = [*taken_back, *self._wishes]
+
+    def wish(self, wish: Wish) -> None:
+        """Asks for a state or a gesture; it is granted at the next step.
+
+        Raises:
+            UnknownState: the avatar does not have it.
+        """
+        known = self._bundle.loops if isinstance(wish, Enter) else self._bundle.gestures
+        name = wish.state if isinstance(wish, Enter) else wish.gesture
+        if name not in known:
+            kind = "state" if isinstance(wish, Enter) else "gesture"
+            raise UnknownState(f"avatar '{self._bundle.id}' has no {kind} '{name}', only {', '.join(known) or 'none'}")
+        self._wishes.append(wish)
+
+    def step(self, tick: FrameTick) -> Plan:
+        """Plans one frame. Ticks must come in order; after an interruption they go on from the one it named."""
+        wishes, self._wishes = tuple(self._wishes), []
+        self._past.append(_Step(tick.index, self._director.state, self._mouth, wishes))
+        spoken = self._speech.speak(tick)
+        shot = self._director.step(spoken.utterance is not None, wishes)
+        self._mouth = self._move_mouth(self._audible(spoken), spoken.begins)
+        return Plan(
+            tick,
+            self.turn,
+            spoken.sound,
+            shot,
+            self._mouth,
+            spoken.utterance,
+            spoken.n_speech,
+            spoken.begins,
+            spoken.ends,
+        )
+
+    def _audible(self, spoken: Spoken) -> Pcm | None:
+        """What the lip-sync hears: after an utterance silence, but nothing while one waits for its sound."""
+        if spoken.news is None and self._after_end:
+            return silence(len(spoken.sound))
+        self._after_end = spoken.ends
+        return spoken.news
+
+    def _move_mouth(self, news: Pcm | None, begins: bool) -> MouthWish | None:
+        listening, before = self._listening, self._mouth
+        if listening is None:
+            return None
+        if begins:
+            listening.begin()
+        if news is not None:
+            listening.hear(news)
+        openness = before.openness if before else 0.0
+        voiced = news is not None and listening.voiced
+        openness = min(1.0, openness + OPENING) if voiced else max(0.0, openness - CLOSING)
+        if openness < CLOSING / 2:
+            return None
+        features = listening.features if news is not None or before is None else before.features
+        return MouthWish(features, openness)

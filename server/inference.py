@@ -1,0 +1,114 @@
+"""The one thread in which networks run, for all sessions together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from avatar.lipsync import LipSyncModel, MouthJob
+from avatar.pictures import Picture, Rgb
+
+Compose = Callable[[Rgb], Picture]
+"""Lays a drawn mouth on its frame; called in the inference thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    model: LipSyncModel
+    job: MouthJob
+    compose: Compose
+    deadline_ns: int
+    loop: asyncio.AbstractEventLoop
+    answer: asyncio.Future[Picture]
+
+
+class Inference:
+    """Draws mouths in batches: whatever is waiting for the same model goes together, the most urgent first.
+
+    The queue needs no bound of its own: a session never has more than its few frames of lead in it.
+
+    Args:
+        max_batch: the most mouths that are drawn at once.
+    """
+
+    def __init__(self, max_batch: int = 16) -> None:
+        self._max_batch = max_batch
+        self._requests: deque[_Request] = deque()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._n_drawing = 0
+        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join()
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that was asked for has been answered."""
+        with self._changed:
+            return not self._requests and not self._n_drawing
+
+    def draw(self, model: LipSyncModel, job: MouthJob, compose: Compose, deadline_ns: int) -> asyncio.Future[Picture]:
+        """Asks for a picture with a mouth; it arrives on the calling event loop. Cancelling withdraws the request."""
+        loop = asyncio.get_running_loop()
+        request = _Request(model, job, compose, deadline_ns, loop, loop.create_future())
+        with self._changed:
+            self._requests.append(request)
+            self._changed.notify()
+        return request.answer
+
+    def _work(self) -> None:
+        while batch := self._next_batch():
+            try:
+                mouths = batch[0].model.draw([request.job for request in batch])
+                for request, mouth in zip(batch, mouths, strict=True):
+                    _post(request, request.compose(mouth))
+            except Exception as error:  # whatever a runtime throws belongs to those who asked
+                for request in batch:
+                    _post(request, error)
+
+    def _next_batch(self) -> list[_Request]:
+        """Waits for work; an empty list means that there will be none."""
+        with self._changed:
+            self._n_drawing = 0
+            while True:
+                self._requests = deque(request for request in self._requests if not request.answer.cancelled())
+                if self._requests:
+                    break
+                if self._closing:
+                    return []
+                self._changed.wait()
+            urgent = sorted(self._requests, key=lambda request: request.deadline_ns)
+            batch = [request for request in urgent if request.model is urgent[0].model][: self._max_batch]
+            chosen = {id(request) for request in batch}
+            self._requests = deque(request for request in self._requests if id(request) not in chosen)
+            self._n_drawing = len(batch)
+            return batch
+
+
+def _post(request: _Request, result: Picture | Exception) -> None:
+    def settle() -> None:
+        if request.answer.done():
+            return
+        if isinstance(result, Exception):
+            request.answer.set_exception(result)
+        else:
+            request.answer.set_result(result)
+
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        request.loop.call_soon_threadsafe(settle)

@@ -1,0 +1,27 @@
+"""Clocks: the only place where a session learns what time it is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Time in nanoseconds from any fixed origin."""
+
+    def now_ns(self) -> int: ...
+
+    async def sleep_until(self, ns: int) -> None:
+        """Returns when the clock shows ``ns`` or later; if it does already, after other tasks had a turn."""
+        ...
+
+
+class MonotonicClock:
+    """The machine's own time."""
+
+    def now_ns(self) -> int:
+        return time.monotonic_ns()
+
+    async def sleep_until(self, ns: int) -> None:
+        await asyncio.sleep(max(0, ns - time.monotonic_ns()) / 1e9)

@@ -1,0 +1,285 @@
+"""One avatar on the air: plans frames a little ahead of time, and shows each when it is due."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+
+from avatar.audio import AudioChunk, Pcm, faded_out
+from avatar.bundle import AvatarBundle
+from avatar.compositor import Compositor
+from avatar.cues import Composition, Enter, Perform
+from avatar.director import Manner
+from avatar.errors import UnknownState
+from avatar.lipsync import LipSyncModel, MouthJob
+from avatar.performance import Performance, Plan
+from avatar.pictures import Picture
+from avatar.speech import Utterance
+from avatar.timeline import Timeline
+from server.inference import Inference
+from server.pacing import Clock
+from server.publisher import Publisher, RenderedFrame
+
+log = logging.getLogger(__name__)
+
+SAMPLE_RATE = 48_000
+"""Of all published sound, in hertz: what WebRTC's Opus, AAC and Agora take as it is."""
+
+FADE_MS = 10
+QUIET_LEAD_MS = 20
+"""How far ahead frames are planned while nobody speaks: little, so that speech starts soon after it arrives."""
+
+NS_PER_MS = 1_000_000
+
+Event = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """How a session works.
+
+    Attributes:
+        lead_ms: how far ahead of the clock frames are rendered during speech.
+        backlog_s: seconds of speech that may wait.
+        manner: how the body is directed.
+    """
+
+    lead_ms: int = 80
+    backlog_s: float = 600
+    manner: Manner = Manner()
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What became of one frame.
+
+    Attributes:
+        lateness_ns: how long after its time it was published.
+        repeated: whether its own picture was not ready, so that the last one was shown again.
+        begins: whether an utterance begins in it.
+    """
+
+    frame: RenderedFrame
+    lateness_ns: int
+    repeated: bool
+    begins: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Rendering:
+    """A planned frame, and its picture as soon as it is drawn."""
+
+    plan: Plan
+    picture: Picture | asyncio.Future[Picture]
+
+
+class Session:
+    """One avatar performing for one client. All methods belong on the event loop; only ``run`` waits.
+
+    Args:
+        bundle: the avatar.
+        model: draws its mouth; None shows the footage's own.
+        inference: where the model runs.
+        publishers: where pictures and sound go; entered and left by ``run``.
+        emit: is told what happens (events of the protocol), at the moment when it is shown.
+        on_shown: is told of every frame, for figures.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        bundle: AvatarBundle,
+        model: LipSyncModel | None,
+        inference: Inference,
+        publishers: Sequence[Publisher],
+        clock: Clock,
+        options: SessionOptions = SessionOptions(),
+        emit: Callable[[Event], None] = lambda event: None,
+        on_shown: Callable[[Shown], None] = lambda shown: None,
+    ) -> None:
+        self.id = session_id
+        self.timeline = Timeline(bundle.fps, SAMPLE_RATE)
+        self.emit = emit
+        self.on_shown = on_shown
+        self._bundle = bundle
+        self._model = model
+        self._inference = inference
+        self._publishers = publishers
+        self._clock = clock
+        self._options = options
+        self._compositor = Compositor(bundle)
+        spec = model.spec if model else None
+        self._performance = Performance(bundle, self.timeline, spec, options.backlog_s, options.manner)
+        self._origin_ns = 0
+        self._next_shown = 0
+        self._next_planned = 0
+        self._rendering: deque[_Rendering] = deque()
+        self._fade: tuple[int, Pcm] | None = None
+        self._last_picture = bundle.clips[bundle.loops["idle"]].frames[0]
+        self._stopped = asyncio.Event()
+        # What was told to the client last.
+        self._state = "idle"
+        self._gesture: str | None = None
+        self._utterance: Utterance | None = None
+        self._n_played = 0
+
+    @property
+    def sample_rate(self) -> int:
+        return self.timeline.sample_rate
+
+    def hear(self, pcm: Pcm, event_id: str = "") -> None:
+        """Takes in speech, int16 mono at ``sample_rate``.
+
+        Raises:
+            BacklogFull: it was refused; what waits stays.
+        """
+        self._performance.hear(AudioChunk(pcm, self._performance.turn, event_id))
+
+    def end_speech(self, event_id: str = "") -> None:
+        """What was heard so far is a complete utterance."""
+        self._performance.end_speech()
+
+    def interrupt(self, event_id: str = "") -> None:
+        """Stops speaking at once: sound fades within 10 ms of the next frame, the mouth closes over three frames."""
+        self._plan_ahead()
+        if self._rendering and self._rendering[0].plan.utterance:
+            n_fade = FADE_MS * self.sample_rate // 1000
+            self._fade = (self._next_shown, faded_out(self._rendering[0].plan.sound, n_fade))
+        for rendering in self._rendering:
+            if isinstance(rendering.picture, asyncio.Future):
+                rendering.picture.cancel()
+        self._rendering.clear()
+        self._performance.interrupt(self._next_shown)
+        self._next_planned = self._next_shown
+        for publisher in self._publishers:
+            publisher.flush()
+        if self._utterance:
+            self.emit({"event": "speak_interrupted", **self._played()})
+            self._utterance = None
+        self._plan_ahead()
+
+    def enter(self, state: str) -> None:
+        """Puts the avatar in a state.
+
+        Raises:
+            UnknownState: it does not have it.
+        """
+        self._performance.wish(Enter(state))
+
+    def perform(self, gesture: str, composition: Composition = "MERGE") -> None:
+        """Asks for a gesture; one that the avatar does not have is ignored, with an event."""
+        try:
+            self._performance.wish(Perform(gesture.upper(), composition))
+        except UnknownState as error:
+            self.emit({"event": "action_ignored", "name": gesture, "reason": str(error)})
+
+    def stop(self) -> None:
+        """Ends ``run``."""
+        self._stopped.set()
+
+    async def run(self) -> None:
+        """Performs until ``stop`` or cancellation; the publishers are always left."""
+        async with AsyncExitStack() as stack:
+            for publisher in self._publishers:
+                await stack.enter_async_context(publisher)
+            self._origin_ns = self._clock.now_ns()
+            async with asyncio.TaskGroup() as tasks:
+                work = [tasks.create_task(self._render()), tasks.create_task(self._present())]
+                await self._stopped.wait()
+                for task in work:
+                    task.cancel()
+
+    async def _render(self) -> None:
+        while True:
+            self._plan_ahead()
+            await self._clock.sleep_until(self._due_ns(self._next_planned) - self._lead_ns())
+
+    async def _present(self) -> None:
+        while True:
+            due_ns = self._due_ns(self._next_shown)
+            await self._clock.sleep_until(due_ns)
+            self._plan_ahead()
+            self._show(self._rendering.popleft(), self._clock.now_ns() - due_ns)
+
+    def _due_ns(self, index: int) -> int:
+        return self._origin_ns + self.timeline.start_ns(index)
+
+    def _lead_ns(self) -> int:
+        return (self._options.lead_ms if self._performance.busy else QUIET_LEAD_MS) * NS_PER_MS
+
+    def _plan_ahead(self) -> None:
+        """Plans every frame that is due within the lead, and asks for its picture."""
+        now_ns = self._clock.now_ns()
+        while self._due_ns(self._next_planned) <= now_ns + self._lead_ns():
+            plan = self._performance.step(self.timeline.tick(self._next_planned))
+            self._rendering.append(_Rendering(plan, self._picture(plan)))
+            self._next_planned += 1
+
+    def _picture(self, plan: Plan) -> Picture | asyncio.Future[Picture]:
+        if plan.mouth is None or self._model is None:
+            return self._compositor.compose(plan.shot)
+        crop = self._compositor.crop(plan.shot)
+        job = MouthJob(plan.mouth.features, crop, plan.mouth.openness, self._bundle.tuning)
+        compose = partial(self._compositor.compose, plan.shot)
+        return self._inference.draw(self._model, job, compose, self._due_ns(plan.tick.index))
+
+    def _show(self, rendering: _Rendering, lateness_ns: int) -> None:
+        plan, picture = rendering.plan, self._finished(rendering.picture)
+        repeated = picture is None
+        self._last_picture = self._last_picture if picture is None else picture
+        sound = plan.sound
+        if self._fade:
+            index, faded = self._fade
+            sound, self._fade = (faded if index == plan.tick.index else sound), None
+        frame = RenderedFrame(plan.tick, plan.turn, self._last_picture, sound)
+        for publisher in self._publishers:
+            publisher.publish(frame)
+        self._next_shown += 1
+        self._tell(plan)
+        self.on_shown(Shown(frame, lateness_ns, repeated, plan.begins))
+
+    def _finished(self, picture: Picture | asyncio.Future[Picture]) -> Picture | None:
+        """The picture, or None where it is not there (yet)."""
+        if not isinstance(picture, asyncio.Future):
+            return picture
+        if not picture.done():
+            picture.cancel()
+            return None
+        if error := picture.exception():
+            log.error("a mouth could not be drawn", exc_info=error, extra={"session": self.id})
+            return None
+        return picture.result()
+
+    def _tell(self, plan: Plan) -> None:
+        """Sends the events of a frame that has just been shown."""
+        if plan.shot.state != self._state:
+            self.emit({"event": "state_changed", "from": self._state, "to": plan.shot.state})
+            self._state = plan.shot.state
+        if plan.shot.gesture != self._gesture:
+            if self._gesture:
+                self.emit({"event": "action_ended", "name": self._gesture})
+            if plan.shot.gesture:
+                self.emit({"event": "action_started", "name": plan.shot.gesture})
+            self._gesture = plan.shot.gesture
+        if plan.begins and plan.utterance:
+            self._utterance, self._n_played = plan.utterance, 0
+            self.emit(
+                {
+                    "event": "speak_started",
+                    "utterance": plan.utterance.number,
+                    "event_id": plan.utterance.event_id,
+                }
+            )
+        self._n_played += plan.n_speech
+        if plan.ends:
+            self.emit({"event": "speak_ended", **self._played()})
+            self._utterance = None
+
+    def _played(self) -> Event:
+        number = self._utterance.number if self._utterance else 0
+        return {"utterance": number, "played_ms": round(1000 * self._n_played / self.sample_rate)}
