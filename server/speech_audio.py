@@ -1,0 +1,171 @@
+"""Speech as callers send it, made into what a session hears: mono int16 at the timeline's rate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from avatar.audio import Pcm, silence
+from avatar.errors import AudioError
+from server.errors import CommandError
+from server.riff import SampleFormat, may_start_wave, starts_wave, wave_header
+
+LOWEST_HZ, HIGHEST_HZ = 8_000, 48_000
+
+RAW_FORMATS = {"PCM16": SampleFormat(2), "PCM8": SampleFormat(1)}
+
+SLICE_FRAMES = 16_384
+"""How many frames are decoded at a time: 0.3 to 2 s."""
+
+
+class SpeechDecoder:
+    """Decodes one session's speech, in pieces of any size; the result is the same as for the whole at once.
+
+    Raw samples are read as labelled. What begins with a RIFF header is a WAVE file, whatever its label; if the header
+    promises more than the message holds, the messages that follow under the same label go on with it. What has not
+    come whole yet (half a sample, half a header) is kept for the next piece.
+
+    Resampling holds back what came last until more comes, or ``end``: 20–40 ms, for rates below 16 kHz up to 180 ms.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        self._resampler = _Resampler(sample_rate)
+        self._label: tuple[str, int] | None = None
+        self._stream: _Stream | None = None
+        self._head = b""  # the first bytes of a WAVE file whose header has not come whole
+
+    def hear(self, data: bytes, sample_rate: int, encoding: str) -> Iterator[Pcm]:
+        """Speech to be heard now, in slices, so that whoever iterates can let others have a turn between them.
+
+        Raises:
+            AudioError: an encoding or rate that cannot be used, or a broken header; nothing of ``data`` is heard.
+            CommandError: an encoding that cannot be decoded yet.
+        """
+        label = (encoding.upper(), sample_rate)
+        same = label == self._label
+        stream = self._stream if same and not starts_wave(data) else None
+        head = b""
+        if stream is None:
+            begin = self._head + data if same else data
+            if label[0] == "OPUS" or begin[:4] == b"OggS":
+                raise CommandError("UNSUPPORTED_ENCODING", "OPUS is not supported yet; send PCM16 or PCM8")
+            if may_start_wave(begin):
+                stream, data = _opened(begin)
+                head = begin if stream is None else b""
+            else:
+                stream, data = _labelled(*label), begin
+        self._label, self._stream, self._head = label, stream, head
+        if stream is None:
+            return iter(())
+        samples = stream.take(data)
+        if stream.is_over:
+            self._stream = None
+        return self._decoded(stream, samples)
+
+    def end(self) -> Pcm:
+        """The rest of the utterance: what the resampler still held."""
+        self._label, self._stream, self._head = None, None, b""
+        return self._resampler.end()
+
+    def drop(self) -> None:
+        """Forgets the utterance and whatever of it was still held."""
+        self.end()
+
+    def _decoded(self, stream: _Stream, samples: bytes) -> Iterator[Pcm]:
+        n_bytes = SLICE_FRAMES * stream.bytes_per_frame
+        for at in range(0, len(samples), n_bytes):
+            yield from self._resampler.resample(stream.mono(samples[at : at + n_bytes]), stream.sample_rate)
+
+
+@dataclass(slots=True)
+class _Stream:
+    """Bytes that mean samples: raw ones for as long as they come, those of a WAVE file until its end."""
+
+    sample_rate: int
+    n_channels: int
+    format: SampleFormat
+    bytes_left: int | None = None
+    trailer_left: int = 0
+    held: bytes = b""
+
+    @property
+    def bytes_per_frame(self) -> int:
+        return self.n_channels * self.format.n_bytes
+
+    @property
+    def is_over(self) -> bool:
+        return self.bytes_left == 0 and self.trailer_left == 0
+
+    def take(self, data: bytes) -> bytes:
+        """The whole frames that are there now; the rest is kept, and what follows a file's samples is left out."""
+        if self.bytes_left is not None:
+            n_samples = min(len(data), self.bytes_left)
+            self.bytes_left -= n_samples
+            self.trailer_left -= min(self.trailer_left, len(data) - n_samples)
+            data = data[:n_samples]
+        data = self.held + data
+        n_whole = len(data) - len(data) % self.bytes_per_frame
+        self.held = data[n_whole:]
+        return data[:n_whole]
+
+    def mono(self, frames: bytes) -> NDArray[np.float32]:
+        """Samples on the scale of int16, float32 (n,); several channels are averaged."""
+        samples = self.format.to_int16_scale(frames)
+        return samples if self.n_channels == 1 else samples.reshape(-1, self.n_channels).mean(axis=1)
+
+
+class _Resampler:
+    """Brings one voice to one rate. Its source may change its own; then the old rate's tail is flushed first.
+
+    Resampling runs in float32 and is rounded once: soxr's int16 mode dithers, and its dither depends on the pieces.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        self._sample_rate = sample_rate
+        self._source_rate = sample_rate
+        self._stream: soxr.ResampleStream | None = None
+
+    def resample(self, samples: NDArray[np.float32], source_rate: int) -> Iterator[Pcm]:
+        if source_rate != self._source_rate:
+            yield self.end()
+            self._source_rate = source_rate
+        if source_rate == self._sample_rate:
+            yield _rounded(samples)
+            return
+        if self._stream is None:
+            self._stream = soxr.ResampleStream(source_rate, self._sample_rate, 1, "float32", "HQ")
+        yield _rounded(self._stream.resample_chunk(samples))
+
+    def end(self) -> Pcm:
+        stream, self._stream = self._stream, None
+        return silence(0) if stream is None else _rounded(stream.resample_chunk(np.zeros(0, np.float32), last=True))
+
+
+def _rounded(samples: NDArray[np.float32]) -> Pcm:
+    return np.rint(samples).clip(-32768, 32767).astype(np.int16)
+
+
+def _opened(begin: bytes) -> tuple[_Stream | None, bytes]:
+    """The WAVE file that begins so, and its first samples; no stream yet while the header is not whole."""
+    header = wave_header(begin)
+    if header is None:
+        return None, b""
+    _check_rate(header.sample_rate)
+    stream = _Stream(header.sample_rate, header.n_channels, header.format, header.data_bytes, header.trailer_bytes)
+    return stream, begin[header.data_at :]
+
+
+def _labelled(encoding: str, sample_rate: int) -> _Stream:
+    if encoding not in RAW_FORMATS:
+        raise AudioError(f"encoding must be one of {', '.join(RAW_FORMATS)}, OPUS, not '{encoding[:32]}'")
+    _check_rate(sample_rate)
+    return _Stream(sample_rate, 1, RAW_FORMATS[encoding])
+
+
+def _check_rate(sample_rate: int) -> None:
+    if not LOWEST_HZ <= sample_rate <= HIGHEST_HZ:
+        raise AudioError(f"sampleRate must be from {LOWEST_HZ} to {HIGHEST_HZ}, not {sample_rate}")
