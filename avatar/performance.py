@@ -33,6 +33,11 @@ class MouthWish:
     features: NDArray[np.float32]
     openness: float
 
+    @property
+    def strength(self) -> float:
+        """How much of the drawn mouth replaces the footage's: the last step of closing fades into the footage."""
+        return min(1.0, 2 * self.openness)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

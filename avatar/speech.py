@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-
 from avatar.audio import AudioChunk, Pcm, silence
 from avatar.errors import BacklogFull
 from avatar.timeline import FrameTick, Timeline

@@ -40,6 +40,9 @@ class Timeline:
         """When frame ``index`` is due, in nanoseconds after the session's first frame."""
         return index * NS_PER_S * self.fps.denominator // self.fps.numerator
 
-    def frames_in(self, ns: int) -> int:
-        """How many frames are due in the first ``ns`` nanoseconds: the first frame not yet due at ``ns``."""
-        return -(-ns * self.fps.numerator // (NS_PER_S * self.fps.denominator))
+    def frames_holding(self, n_samples: int) -> int:
+        """The least number of frames, from the first on, that own ``n_samples`` samples or more."""
+        index = n_samples * self.fps.numerator // (self.sample_rate * self.fps.denominator)
+        while self.samples_before(index) < n_samples:
+            index += 1
+        return index

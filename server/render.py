@@ -44,7 +44,7 @@ def render(
     performance.hear(AudioChunk(pcm, performance.turn))
     performance.end_speech()
     compositor = Compositor(bundle)
-    n_frames = next(n for n in range(len(pcm) + 2) if timeline.samples_before(n) >= len(pcm))
+    n_frames = timeline.frames_holding(len(pcm))
     with (
         Mp4Writer(out, bundle.size, timeline) as writer,
         ThreadPoolExecutor(1, thread_name_prefix="encoder") as encoder,
@@ -70,7 +70,10 @@ def _draw(plans: list[Plan], compositor: Compositor, bundle: AvatarBundle, model
         if plan.mouth
     }
     mouths = dict(zip(jobs, model.draw(list(jobs.values())), strict=True)) if model and jobs else {}
-    return [compositor.compose(plan.shot, mouths.get(index)) for index, plan in enumerate(plans)]
+    return [
+        compositor.compose(plan.shot, mouths.get(index), plan.mouth.strength if plan.mouth else 0.0)
+        for index, plan in enumerate(plans)
+    ]
 
 
 def _write(writer: Mp4Writer, plans: list[Plan], pictures: list[Picture]) -> None:

@@ -225,7 +225,7 @@ class Session:
             return self._compositor.compose(plan.shot)
         crop = self._compositor.crop(plan.shot)
         job = MouthJob(plan.mouth.features, crop, plan.mouth.openness, self._bundle.tuning)
-        compose = partial(self._compositor.compose, plan.shot)
+        compose = partial(self._compositor.compose, plan.shot, strength=plan.mouth.strength)
         return self._inference.draw(self._model, job, compose, self._due_ns(plan.tick.index))
 
     def _show(self, rendering: _Rendering, lateness_ns: int) -> None:

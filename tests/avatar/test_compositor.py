@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from avatar.compositor import Compositor
+from avatar.director import Leaving, Shot
+from avatar.pictures import from_rgb, planes, to_rgb
+from tests.avatar.clips import PATCH, SIZE, bundle
+
+RED = np.full((PATCH.height, PATCH.width, 3), (255, 0, 0), np.uint8)
+
+
+def test_outside_the_mask_every_bit_is_the_footages() -> None:
+    avatar = bundle()
+    compositor = Compositor(avatar)
+    for name, clip in avatar.clips.items():
+        for frame in range(len(clip)):
+            picture = planes(compositor.compose(Shot(name, frame, "idle"), RED))
+            footage = planes(clip.frames[frame])
+            mask = cv2.warpAffine(avatar.mask, clip.faces[frame], (SIZE.width, SIZE.height), flags=cv2.INTER_LINEAR)
+            assert np.array_equal(picture.y[mask == 0], footage.y[mask == 0])
+            untouched = (mask == 0).reshape(SIZE.height // 2, 2, SIZE.width // 2, 2).any(axis=(1, 3))
+            assert np.array_equal(picture.u[untouched], footage.u[untouched])
+            assert np.array_equal(picture.v[untouched], footage.v[untouched])
+            assert (picture.y != footage.y).any()
+
+
+def test_inside_the_mask_the_mouth_is_the_drawn_one() -> None:
+    avatar = bundle()
+    picture = to_rgb(Compositor(avatar).compose(Shot("talk", 3, "talk"), RED))
+    x, y = (avatar.clips["talk"].faces[3] @ np.array([11.5, 11.5, 1])).round().astype(int)
+    assert picture[y, x, 0] > 240
+    assert picture[y, x, 1:].max() < 15
+
+
+def test_without_a_mouth_the_clips_own_frame_is_shown_without_a_copy() -> None:
+    avatar = bundle()
+    picture = Compositor(avatar).compose(Shot("idle", 4, "idle"))
+    assert np.shares_memory(picture, avatar.clips["idle"].frames)
+    assert not picture.flags.writeable
+
+
+def test_footage_is_never_written_to() -> None:
+    avatar = bundle()
+    before = avatar.clips["idle"].frames.copy()
+    Compositor(avatar).compose(Shot("idle", 4, "idle"), RED)
+    assert np.array_equal(avatar.clips["idle"].frames, before)
+
+
+def test_a_crossing_mixes_both_clips_and_carries_the_mouth() -> None:
+    avatar = bundle()
+    compositor = Compositor(avatar)
+    shot = Shot("talk", 0, "talk", leaving=Leaving("idle", 9, 0.25))
+    mixed = compositor.compose(shot)
+    expected = 0.75 * avatar.clips["idle"].frames[9].astype(float) + 0.25 * avatar.clips["talk"].frames[0]
+    assert np.abs(mixed - expected).max() <= 1
+    assert (compositor.compose(shot, RED) != mixed).any()
+    assert np.array_equal(compositor.crop(shot), avatar.clips["idle"].crops[9])
+
+
+def test_half_strength_lies_between_the_footage_and_the_mouth() -> None:
+    avatar = bundle()
+    compositor, shot = Compositor(avatar), Shot("talk", 3, "talk")
+    none, half, full = (compositor.compose(shot, RED, strength).astype(int) for strength in (0, 0.5, 1))
+    assert np.abs(half - (none + full) / 2).max() <= 2
+
+
+def test_colours_survive_the_way_into_i420_and_back() -> None:
+    rgb = np.full((32, 32, 3), (200, 120, 90), np.uint8)
+    assert np.abs(to_rgb(from_rgb(rgb)).astype(int) - rgb).max() <= 3
