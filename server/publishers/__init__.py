@@ -1,0 +1,1 @@
+"""Places where a session's pictures and sound go."""
