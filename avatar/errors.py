@@ -19,3 +19,16 @@ class BacklogFull(AvatarError):
 
 class UnknownState(AvatarError):
     """A state that the avatar does not have."""
+
+
+class AvatarNotFound(AvatarError):
+    """An avatar that no folder of this server has."""
+
+    def __init__(self, avatar_id: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"There is no avatar '{avatar_id}'; known are: {', '.join(known) or 'none'}")
+        self.avatar_id = avatar_id
+        self.known = known
+
+
+class RuntimeUnavailable(AvatarError):
+    """A library to run networks with that is unknown or not installed; the message says what to install."""
