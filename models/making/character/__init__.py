@@ -1,0 +1,1 @@
+"""The embedded avatar `ava`: a presenter built from a scanned head, rendered with Cycles into clips and mouth crops."""
