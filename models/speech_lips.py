@@ -1,0 +1,122 @@
+"""Mouths drawn from speech: a speech encoder that avatars share, and the avatar's own mouth renderer."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar.articulation import CHANNELS
+from avatar.errors import BundleError
+from avatar.geometry import Size
+from avatar.lipsync import LipSyncSpec, MouthJob
+from avatar.pictures import Rgb
+from models.runtimes.network import Network, Shape
+
+N_MELS = 80
+CLOSE = CHANNELS.index("close")
+
+
+class EncoderCard(msgspec.Struct, frozen=True):
+    """What the file beside a speech encoder says of it; more may stand there.
+
+    Attributes:
+        window: feature frames that it hears at once.
+        look_ahead_ms: how far the newest of them lies ahead of the mouth that is drawn.
+    """
+
+    window: int
+    look_ahead_ms: int
+
+
+def read_card(path: Path) -> EncoderCard:
+    """Reads the ``.toml`` file beside a speech encoder.
+
+    Raises:
+        BundleError: no such file, or not these numbers.
+    """
+    try:
+        card = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), EncoderCard)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise BundleError(f"{path.name} does not say what its speech encoder hears: {error}") from error
+    if card.window < 1 or not 0 <= card.look_ahead_ms <= 10 * card.window:
+        raise BundleError(
+            f"{path.name} has a window of {card.window} frames of 10 ms and looks {card.look_ahead_ms} ms ahead; "
+            "the window must hold what lies ahead"
+        )
+    return card
+
+
+class SpeechLips:
+    """The lip-sync model made of two networks; stateless, called from one thread.
+
+    Args:
+        encoder: mel float32 (B, window, 80) to articulation float32 (B, 7), 0 to 1; other outputs are left alone.
+        renderer: crop uint8 (B, H, W, 3) and articulation float32 (B, 7) to patch uint8 (B, H, W, 3).
+        card: of the encoder.
+
+    Raises:
+        BundleError: networks with other inputs or outputs.
+    """
+
+    def __init__(self, encoder: Network, renderer: Network, card: EncoderCard) -> None:
+        picture = require(renderer.inputs, "crop", (None, None, None, 3), "mouth renderer takes")
+        require(renderer.inputs, "articulation", (None, len(CHANNELS)), "mouth renderer takes")
+        require(encoder.inputs, "mel", (None, card.window, N_MELS), "speech encoder takes")
+        require(encoder.outputs, "articulation", (None, len(CHANNELS)), "speech encoder gives")
+        height, width = picture[1:3]
+        if height is None or width is None:
+            raise BundleError(
+                f"the mouth renderer takes crops of shape {written(picture)}; height and width must be fixed"
+            )
+        require(renderer.outputs, "patch", (None, height, width, 3), "mouth renderer gives")
+        self._encoder = encoder
+        self._renderer = renderer
+        self._spec = LipSyncSpec(card.window, card.look_ahead_ms, Size(width, height))
+
+    @property
+    def spec(self) -> LipSyncSpec:
+        return self._spec
+
+    def draw(self, batch: Sequence[MouthJob]) -> list[Rgb]:
+        """One patch per job, uint8 (patch.height, patch.width, 3), in the order of the jobs."""
+        if not batch:
+            return []
+        heard = self.articulations(np.stack([job.features for job in batch]))
+        return self.render(np.stack([job.crop for job in batch]), tuned(heard, batch))
+
+    def articulations(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the mouth does, as the encoder hears it, float32 (B, 7), of features float32 (B, window, 80)."""
+        return np.asarray(
+            self._encoder.run({"mel": features.astype(np.float32, copy=False)})["articulation"], np.float32
+        )
+
+    def render(self, crops: NDArray[np.uint8], articulations: NDArray[np.float32]) -> list[Rgb]:
+        """Patches of crops uint8 (B, H, W, 3) with mouths that do what ``articulations``, float32 (B, 7), say."""
+        return list(self._renderer.run({"crop": crops, "articulation": articulations})["patch"])
+
+
+def tuned(articulations: NDArray[np.float32], batch: Sequence[MouthJob]) -> NDArray[np.float32]:
+    """Articulations float32 (B, 7) with each job's gain, closure and openness applied, within 0 to 1."""
+    scale = np.array([[job.tuning.gain * job.openness] * len(CHANNELS) for job in batch], np.float32)
+    scale[:, CLOSE] = [job.tuning.closure * job.openness for job in batch]
+    return np.asarray(np.clip(articulations * scale, 0, 1), np.float32)
+
+
+def require(ports: Mapping[str, Shape], name: str, shape: Shape, who: str) -> Shape:
+    """The shape of a network's input or output; it must be as ``shape`` says where both are fixed."""
+    if name not in ports:
+        raise BundleError(f"the {who} {', '.join(ports)}, but not '{name}'")
+    found = ports[name]
+    fits = len(found) == len(shape) and all(None in (a, b) or a == b for a, b in zip(found, shape, strict=True))
+    if not fits:
+        raise BundleError(f"the {who} '{name}' of shape {written(found)}, needed is {written(shape)}")
+    return found
+
+
+def written(shape: Shape) -> str:
+    return f"({', '.join('any' if side is None else str(side) for side in shape)})"
