@@ -143,7 +143,7 @@ EVENT_CODES: Mapping[type[AvatarError], str] = {
 """The code of the error event for what the performance refuses."""
 
 
-def error_event(error: AvatarError, event_id: str = "") -> dict[str, object]:
+def error_event(error: AvatarError, event_id: str = "") -> dict[str, str]:
     """The event that tells a client why its message was refused."""
     if isinstance(error, CommandError):
         return {

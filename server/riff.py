@@ -30,15 +30,15 @@ class SampleFormat:
     def to_int16_scale(self, raw: bytes) -> NDArray[np.float32]:
         """Samples as numbers on the scale of int16, not yet rounded, float32 (n,)."""
         if self.is_float:
-            return np.nan_to_num(np.frombuffer(raw, "<f4")).clip(-1, 1) * np.float32(32768)
+            return np.asarray(np.nan_to_num(np.frombuffer(raw, "<f4")).clip(-1, 1) * 32768, np.float32)
         if self.n_bytes == 1:
-            return (np.frombuffer(raw, np.uint8).astype(np.float32) - 128) * 256
+            return np.asarray((np.frombuffer(raw, np.uint8).astype(np.float32) - 128) * 256, np.float32)
         if self.n_bytes == 2:
             return np.frombuffer(raw, "<i2").astype(np.float32)
         if self.n_bytes == 3:
             low_byte, high_word = _split_24_bits(raw)
-            return high_word.astype(np.float32) + low_byte.astype(np.float32) / 256
-        return (np.frombuffer(raw, "<i4") / 65536).astype(np.float32)
+            return np.asarray(high_word + low_byte / 256, np.float32)
+        return np.asarray(np.frombuffer(raw, "<i4") / 65536, np.float32)
 
 
 @dataclass(frozen=True, slots=True)

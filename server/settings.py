@@ -117,7 +117,9 @@ class Settings:
         "at least 32 bytes of text",
         secret=True,
     )
-    publishers: tuple[str, ...] = _setting(("webrtc",), "where pictures and sound go", *_some_of("webrtc", "recording"))
+    publishers: tuple[str, ...] = _setting(
+        ("webrtc",), "where pictures and sound go", *_some_of("webrtc", "recording"), flag="--publisher"
+    )
     record_dir: str = _setting("recordings", "folder for recordings, `<session_id>.mp4`", str, "a folder")
     avatar_dirs: tuple[str, ...] = _setting(
         (), "folders that hold avatars, besides the embedded ones", _list, "a comma-separated list of folders"

@@ -50,7 +50,7 @@ class SpeechDecoder:
         stream = self._stream if same and not starts_wave(data) else None
         head = b""
         if stream is None:
-            begin = self._head + data if same else data
+            begin, self._head = (self._head + data if same else data), b""
             if label[0] == "OPUS" or begin[:4] == b"OggS":
                 raise CommandError("UNSUPPORTED_ENCODING", "OPUS is not supported yet; send PCM16 or PCM8")
             if may_start_wave(begin):

@@ -1,0 +1,175 @@
+"""Every session that lives: who may start one, how many there are, and that each is ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Collection
+from types import TracebackType
+from typing import Self
+
+from server.errors import AvatarNotFound, CapacityExceeded, Draining, InvalidToken, SessionNotFound
+from server.live_session import Ending, LiveSession, Performing
+from server.metrics import Metrics
+from server.settings import Settings
+from server.start_request import StartRequest
+from server.tokens import SessionTokens
+
+log = logging.getLogger(__name__)
+
+OpenSession = Callable[[StartRequest, str], Awaitable[Performing]]
+"""Makes an avatar ready to perform, for a request, as the session of this id."""
+
+PATIENCE_S = 5.0
+"""How long a session may take to leave its publishers before it is cancelled."""
+
+
+class Sessions:
+    """The sessions of one server, whose tasks it owns: entering it takes them on, leaving it ends them all.
+
+    Args:
+        open_session: makes an avatar ready; runs in the session's own task, so that ``start`` answers at once.
+        known_avatars: the ids that may be asked for, at the moment.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        tokens: SessionTokens,
+        open_session: OpenSession,
+        known_avatars: Callable[[], Collection[str]],
+        metrics: Metrics,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.tokens = tokens
+        self.metrics = metrics
+        self.known_avatars = known_avatars
+        self._settings = settings
+        self._open_session = open_session
+        self._now = now
+        self._live: dict[str, LiveSession] = {}
+        self._work: dict[str, asyncio.Task[None]] = {}
+        self._tasks = asyncio.TaskGroup()
+        self.is_draining = False
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self.drain()
+        finally:
+            await self._tasks.__aexit__(kind, error, trace)
+
+    def __len__(self) -> int:
+        return len(self._present())
+
+    def start(self, request: StartRequest, owner: str) -> LiveSession:
+        """Begins a session. A session of this owner in the same place (app, channel, uid) has to leave it first.
+
+        Raises:
+            Draining, AvatarNotFound, CapacityExceeded
+        """
+        if self.is_draining:
+            raise Draining
+        known = self.known_avatars()
+        if request.avatar_id not in known:
+            raise AvatarNotFound(request.avatar_id, known)
+        place = _place(request)
+        before = [live for live in self._present() if live.owner == owner and _place(live.request) == place]
+        if len(self) - len(before) >= self._settings.max_sessions:
+            raise CapacityExceeded(f"{len(self)} of {self._settings.max_sessions} sessions are in use")
+        for old in before:
+            old.end(Ending.EVICTED)
+
+        live = LiveSession(uuid.uuid4().hex, owner, request, self._settings, self._now)
+        self._live[live.id] = live
+        self._work[live.id] = self._tasks.create_task(self._live_through(live, before), name=f"session {live.id}")
+        log.info("session started", extra={"session": live.id, "avatar": request.avatar_id})
+        return live
+
+    def get(self, session_id: str) -> LiveSession:
+        """A session that lives.
+
+        Raises:
+            SessionNotFound: there is none of this id, or it is ending.
+        """
+        live = self._live.get(session_id)
+        if live is None or live.ending:
+            raise SessionNotFound
+        return live
+
+    def of_token(self, token: str) -> LiveSession:
+        """The session that a token opens.
+
+        Raises:
+            InvalidToken: it opens none, or none any more.
+        """
+        try:
+            return self.get(self.tokens.session_id(token))
+        except SessionNotFound:
+            raise InvalidToken from None
+
+    async def stop(self, live: LiveSession) -> None:
+        """Ends a session; returns when it has left its publishers."""
+        live.end(Ending.STOPPED)
+        await live.gone.wait()
+
+    async def drain(self) -> None:
+        """Starts no more sessions, and ends those that live, within the time that the settings give them."""
+        self.is_draining = True
+        for live in self._live.values():
+            live.end(Ending.DRAINING)
+        if self._work:
+            _, late = await asyncio.wait(self._work.values(), timeout=self._settings.drain_s)
+            for task in late:
+                log.error("session was cancelled: it did not end in time", extra={"task": task.get_name()})
+                task.cancel()
+
+    def _present(self) -> list[LiveSession]:
+        return [live for live in self._live.values() if live.ending is None]
+
+    async def _live_through(self, live: LiveSession, before: Collection[LiveSession]) -> None:
+        self.metrics.sessions.inc()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                performance = tasks.create_task(self._perform(live, before))
+                performance.add_done_callback(lambda _: live.end(Ending.FINISHED))
+                await live.over()
+                live.hang_up()
+                if live.performing:
+                    live.performing.stop()
+                else:
+                    performance.cancel()
+                _, late = await asyncio.wait([performance], timeout=PATIENCE_S)
+                if late:
+                    log.error("session was cancelled: it did not leave its publishers", extra={"session": live.id})
+                    performance.cancel()
+        except* Exception as errors:
+            # One session's failure is its own: it is logged and told to its client, and the others go on.
+            live.ending = Ending.FAILED
+            log.error("session failed", exc_info=errors, extra={"session": live.id})
+        finally:
+            live.end(Ending.DRAINING)
+            live.hang_up()
+            del self._live[live.id], self._work[live.id]
+            live.gone.set()
+            self.metrics.sessions.dec()
+            self.metrics.sessions_ended.labels(str(live.ending)).inc()
+            log.info("session ended", extra={"session": live.id, "reason": str(live.ending)})
+
+    async def _perform(self, live: LiveSession, before: Collection[LiveSession]) -> None:
+        for old in before:
+            await old.gone.wait()
+        performing = await self._open_session(live.request, live.id)
+        live.begin(performing)
+        await performing.run()
+
+
+def _place(request: StartRequest) -> tuple[str, str, str]:
+    return request.agora.app_id, request.agora.channel, request.agora.uid

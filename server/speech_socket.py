@@ -1,0 +1,204 @@
+"""The WebSocket of a session: commands in, events out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from starlette.responses import JSONResponse
+from starlette.websockets import WebSocket
+
+from avatar.errors import AvatarError
+from server.errors import ApiError, CloseCode, CommandError, InvalidToken, SessionNotFound, error_event
+from server.live_session import LiveSession, Performing
+from server.outbox import Outbox
+from server.sessions import Sessions
+from server.settings import Settings
+from server.tokens import bearer
+from server.wire import (
+    Command,
+    EnterState,
+    Gesture,
+    Heartbeat,
+    Init,
+    NotUnderstood,
+    Special,
+    Voice,
+    VoiceEnd,
+    VoiceInterrupt,
+    command,
+    instructions,
+)
+
+log = logging.getLogger(__name__)
+
+
+async def speech_socket(websocket: WebSocket) -> None:
+    """Serves ``/session/{session_id}/ws``.
+
+    A wrong token is refused at the handshake with HTTP 401: the protocol's clients try again for ever if they are let
+    in and then shown out. A socket without any token may bring it in ``init``.
+    """
+    sessions: Sessions = websocket.app.state.sessions
+    settings: Settings = websocket.app.state.settings
+    token = presented_token(websocket)
+    try:
+        live = admitted(sessions, websocket.path_params["session_id"], token)
+    except ApiError as error:
+        sessions.metrics.refusals.labels(error.code).inc()
+        await websocket.send_denial_response(JSONResponse(error.body, error.status, error.headers))
+        return
+    await websocket.accept()
+    outbox = Outbox()
+    async with asyncio.TaskGroup() as tasks:
+        delivery = tasks.create_task(outbox.deliver(websocket))
+        try:
+            conversation = _Conversation(websocket, sessions, live, outbox, settings.token_wait_s)
+            await conversation.listen(trusted=token is not None)
+        finally:
+            live.detach(outbox)
+            delivery.cancel()
+
+
+def presented_token(websocket: WebSocket) -> str | None:
+    """The session token that a handshake brought: in its header, or in its query."""
+    query = websocket.query_params
+    return bearer(websocket.headers.get("authorization")) or query.get("session_token") or query.get("token") or None
+
+
+def admitted(sessions: Sessions, session_id: str, token: str | None) -> LiveSession:
+    """The session that a handshake is for.
+
+    Raises:
+        InvalidToken: the token does not open this session, or there is no such session.
+    """
+    try:
+        live = sessions.get(session_id) if token is None else sessions.of_token(token)
+    except SessionNotFound:
+        raise InvalidToken from None
+    if live.id != session_id:
+        raise InvalidToken
+    return live
+
+
+class _Conversation:
+    """What is said over one socket."""
+
+    def __init__(
+        self, websocket: WebSocket, sessions: Sessions, live: LiveSession, outbox: Outbox, token_wait_s: float
+    ) -> None:
+        self._websocket = websocket
+        self._sessions = sessions
+        self._live = live
+        self._outbox = outbox
+        self._token_wait_s = token_wait_s
+        self._performing: Performing | None = None  # as soon as ``init`` came
+
+    async def listen(self, *, trusted: bool) -> None:
+        """Follows every message until the socket closes."""
+        if trusted:
+            self._live.attach(self._outbox)
+        elif not await self._introduced():
+            self._outbox.close(CloseCode.POLICY, "the first message must be init with the session_token")
+        while (text := await self._receive()) is not None:
+            if not self._outbox.is_closed:
+                await self._follow(text)
+
+    async def _receive(self) -> str | bytes | None:
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            return None
+        text: str | None = message.get("text")
+        return message["bytes"] if text is None else text
+
+    async def _introduced(self) -> bool:
+        """Whether a socket that came without a token brings it now."""
+        try:
+            async with asyncio.timeout(self._token_wait_s):
+                text = await self._receive()
+            first = command(text) if isinstance(text, str) else None
+            if not isinstance(first, Init) or not isinstance(text, str):
+                return False
+            admitted(self._sessions, self._live.id, first.session_token or "")
+        except (TimeoutError, AvatarError):
+            return False
+        self._live.attach(self._outbox)
+        await self._follow(text)
+        return True
+
+    async def _follow(self, text: str | bytes) -> None:
+        event_id = ""
+        try:
+            if isinstance(text, bytes):
+                raise CommandError("BINARY_MESSAGE", "Messages must be JSON text, not binary")
+            order = command(text)
+            event_id = order.event_id
+            await self._obey(order)
+            self._live.heard(speech=isinstance(order, Voice))
+        except AvatarError as error:
+            event = error_event(error, event_id)
+            self._sessions.metrics.refusals.labels(event["code"]).inc()
+            self._outbox.put(event)
+
+    async def _obey(self, order: Command) -> None:
+        if isinstance(order, Init):
+            await self._initialise(order)
+            return
+        if isinstance(order, Heartbeat):
+            self._outbox.put(order.answer())
+            return
+        if self._performing is None:
+            raise CommandError("NOT_INITIALISED", "Send init first")
+        match order:
+            case Voice():
+                await self._hear(self._performing, order)
+            case VoiceEnd():
+                self._end_speech(self._performing, order.event_id)
+            case VoiceInterrupt():
+                self._live.speech.drop()
+                self._performing.interrupt(order.event_id)
+            case EnterState():
+                self._performing.enter(order.value)
+            case Special():
+                self._instruct(self._performing, order)
+
+    async def _initialise(self, order: Init) -> None:
+        live = self._live
+        if order.session_id is not None and order.session_id != live.id:
+            raise CommandError("VALIDATION_ERROR", "session_id is not the one of this socket's session_token")
+        live.initialise()
+        await live.settled.wait()
+        if live.performing is None:
+            return  # the session ended before its avatar was there, and says so itself
+        self._performing = live.performing
+        self._outbox.put({"event": "session_ready", "session_id": live.id, "avatar_id": live.request.avatar_id})
+        if order.avatar_id not in (None, live.request.avatar_id):
+            message = f"init names another avatar than start did; this session's stays '{live.request.avatar_id}'"
+            self._outbox.put({"event": "warning", "code": "AVATAR_DIFFERS", "message": message})
+
+    async def _hear(self, performing: Performing, order: Voice) -> None:
+        n_heard = 0
+        for pcm in self._live.speech.hear(order.audio, order.sample_rate, order.encoding):
+            performing.hear(pcm, order.event_id)
+            n_heard += len(pcm)
+            await asyncio.sleep(0)  # minutes of speech may come at once, and the frames of all sessions are due
+            if self._outbox.is_closed:
+                break
+        self._sessions.metrics.speech_seconds.inc(n_heard / performing.sample_rate)
+
+    def _end_speech(self, performing: Performing, event_id: str) -> None:
+        try:
+            performing.hear(self._live.speech.end(), event_id)
+        finally:
+            performing.end_speech(event_id)
+
+    def _instruct(self, performing: Performing, order: Special) -> None:
+        for instruction in instructions(order.content):
+            match instruction:
+                case Gesture(name):
+                    performing.perform(name)
+                case EnterState(value):
+                    performing.enter(value)
+                case NotUnderstood(content, reason):
+                    ignored = {"event": "action_ignored", "name": content, "reason": reason}
+                    self._outbox.put({**ignored, "event_id": order.event_id})
