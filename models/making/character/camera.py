@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +21,11 @@ CROP_IN_FRAME_PX = 182.0
 CROP_LEFT_PX, CROP_TOP_PX = 165.0, 236.0
 """The crop's square in a frame at rest: from the base of the nose to below the chin of an open jaw."""
 
-_STABLE_MARKS = (27, 28, 29, 30, 31, 35, 36, 39, 42, 45, 48, 54, 51, 57, 6, 8, 10, 3, 13)
-"""Landmarks that are carried by the skull in a crop's affine; all at rest, wherever the mouth is."""
+_MARKS: Mapping[int, float] = MappingProxyType(
+    {48: 2, 51: 2, 54: 2, 57: 2, 31: 1, 33: 1, 35: 1, 6: 0.5, 8: 0.5, 10: 0.5, 36: 0.1, 39: 0.1, 42: 0.1, 45: 0.1}
+)
+"""Landmarks that carry the crop, and their weights: all at rest and moved by the skull alone, whatever the mouth does.
+An affine cannot follow every depth of a nodding head, so those around the mouth weigh most."""
 
 Affine = NDArray[np.float64]
 
@@ -58,21 +63,23 @@ class FaceTrack:
 
     camera: Camera
     marks: Points
+    weights: NDArray[np.float64]
     in_crop: Points
 
     @classmethod
     def of(cls, head: Head, camera: Camera) -> FaceTrack:
-        """The track of a head: its stable landmarks and where they are in the crop at rest."""
-        marks = head.marks[list(_STABLE_MARKS)]
+        """The track of a head: its landmarks, their weights, and where they are in the crop at rest."""
+        marks, weights = head.marks[list(_MARKS)], np.array(list(_MARKS.values()))
         scale = CROP_IN_FRAME_PX / CROP_PX
         corner = np.array([CROP_LEFT_PX, CROP_TOP_PX]) + 0.5 * scale - 0.5
-        return cls(camera, marks, (camera.project(marks) - corner) / scale)
+        return cls(camera, marks, weights, (camera.project(marks) - corner) / scale)
 
     def affine(self, pose: Pose) -> Affine:
         """Least-squares affine (2, 3) from crop to frame pixels, pixel centres at integers, y down."""
         in_frame = self.camera.project(moved(pose.skull, self.marks))
+        root = np.sqrt(self.weights)[:, None]
         system = np.column_stack([self.in_crop, np.ones(len(self.in_crop))])
-        return np.asarray(np.linalg.lstsq(system, in_frame, rcond=None)[0].T, np.float64)
+        return np.asarray(np.linalg.lstsq(system * root, in_frame * root, rcond=None)[0].T, np.float64)
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,8 @@ def _iris() -> tuple[Points, Points, list[tuple[int, int, int, int]]]:
 
     def around(values: NDArray[np.float64]) -> NDArray[np.float64]:
         count = len(values)
-        return np.interp(angle / (2 * np.pi) * count, np.arange(count + 1), np.append(values, values[0]))
+        turn = angle / (2 * np.pi) * count
+        return np.asarray(np.interp(turn, np.arange(count + 1), np.append(values, values[0])), np.float64)
 
     fibres = np.clip(0.6 * around(coarse) + 0.4 * around(fine) + 0.08 * np.sin(angle * 60 + radius * 20), 0.02, 1)
     outward = radius / 0.62

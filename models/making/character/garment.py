@@ -103,7 +103,8 @@ def _collar(rings: Points) -> Points:
     angle = np.linspace(0, 2 * np.pi, _N_RIB, endpoint=False)
     drop = 0.85 * np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** 0.7 + 0.1
     swell = 0.30 * np.sin(angle) + 0.12
-    return edge[:, None] + down[:, None] * drop[None, :, None] + outward[:, None] * swell[None, :, None]
+    strip = edge[:, None] + down[:, None] * drop[None, :, None] + outward[:, None] * swell[None, :, None]
+    return np.asarray(strip, np.float64)
 
 
 def _wool(name: str) -> tuple[Shader, Any, Any]:

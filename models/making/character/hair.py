@@ -208,7 +208,7 @@ def _strands(
     for sign in (1, -1):
         of_guides = np.flatnonzero((guide_roots[:, 0] > parting(guide_roots[:, 2])) == (sign > 0))
         of_roots = np.flatnonzero((roots[:, 0] > parting(roots[:, 2])) == (sign > 0))
-        _, nearest = cKDTree(guide_roots[of_guides]).query(roots[of_roots], k=2)
+        nearest = np.asarray(cKDTree(guide_roots[of_guides]).query(roots[of_roots], k=2)[1])
         first[of_roots], second[of_roots] = of_guides[nearest[:, 0]], of_guides[nearest[:, 1]]
 
     along = np.linspace(0, 1, n_points)[None, :, None]
@@ -232,4 +232,4 @@ def _strands(
     height, normal, distance = scalp.height(free)
     free = free + normal * (np.maximum(0.10 - height, 0) * (distance < 3))[:, None]
     strands[:, 2:] = free.reshape(count, n_points - 2, 3)
-    return strands
+    return np.asarray(strands, np.float64)

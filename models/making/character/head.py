@@ -1,8 +1,8 @@
 """The scanned head the presenter is built on.
 
 ICT-FaceKit "light" model, USC Institute for Creative Technologies, MIT licence
-(https://github.com/ICT-VGL/ICT-FaceKit; Li et al., "Learning Formation of Physically-Based Face Attributes", CVPR 2020).
-Its expressions are named after ARKit's blendshapes.
+(https://github.com/ICT-VGL/ICT-FaceKit; Li et al., "Learning Formation of Physically-Based Face Attributes",
+CVPR 2020). Its expressions are named after ARKit's blendshapes.
 """
 
 from __future__ import annotations

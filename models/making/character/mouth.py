@@ -1,7 +1,7 @@
 """The articulation channels of `avatar.articulation`, as blendshape weights of the scanned head.
 
-The head speaks ARKit's vocabulary (`jawOpen`, `mouthFunnel`, …; a bare name such as `mouthSmile` drives both sides) plus
-`tongueRaise`, which `head` adds. The weights come *on top of* the expression the face wears already, `REST`.
+The head speaks ARKit's vocabulary (`jawOpen`, `mouthFunnel`, …; a bare name such as `mouthSmile` drives both sides)
+plus `tongueRaise`, which `head` adds. The weights come *on top of* the expression the face wears already, `REST`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from avatar.articulation import CHANNELS
 Weights = dict[str, float]
 
 REST: Mapping[str, float] = {
-    "mouthSmile": 0.40,
+    "mouthSmile": 0.47,
     "mouthPress": 0.08,
     "jawOpen": -0.012,
-    "cheekSquint": 0.06,
+    "cheekSquint": 0.08,
     "eyeSquint": 0.04,
     "eyeBlink": -0.05,
-    "eyeWide": 0.10,
+    "eyeWide": 0.08,
     "browInnerUp": 0.08,
     "browOuterUp": 0.06,
 }

@@ -179,4 +179,4 @@ def _articulation(random: np.random.Generator, number: int) -> NDArray[np.float3
         one, other = visemes[random.choice(len(visemes), 2, replace=False)]
         share = random.uniform(0, 1)
         mouth = (one * share + other * (1 - share)) * gain
-    return np.clip(mouth, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(mouth, 0, 1), np.float32)

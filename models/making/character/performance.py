@@ -1,6 +1,7 @@
 """The motion of each clip: from a clip's name and a frame's number to the presenter's pose.
 
-Loops are played forth and back, so their motion is made of sines that stand still at both ends and look right in reverse.
+Loops are played forth and back, so their motion is made of sines that stand still at both ends and look right in
+reverse.
 Gestures are played once and begin and end in the rest pose.
 """
 
@@ -59,7 +60,7 @@ def blink(frame: float, shut_at: float) -> float:
 
 def expression(blinking: float = 0.0, smile: float = 0.0, **extra: float) -> Weights:
     """The rest face, blinking, smiling, and with more or less of single blendshapes."""
-    lids = {"eyeBlink": 0.98 * blinking, "eyeWide": -0.10 * blinking, "browInnerUp": -0.04 * blinking}
+    lids = {"eyeBlink": 0.98 * blinking, "eyeWide": -0.08 * blinking, "browInnerUp": -0.04 * blinking}
     smiling = {name: smile * value for name, value in SMILE.items()}
     return added(REST, lids, smiling, extra)
 

@@ -25,8 +25,8 @@ class Pose:
     """All zero is the common rest pose: upright, facing and looking into the camera, breathed out.
 
     Angles in degrees: ``yaw`` to the picture's right, ``pitch`` down, ``roll`` to the picture's left, ``lean`` of the
-    body likewise; ``gaze_right`` and ``gaze_up`` are measured from the camera, whatever the head does. ``breath`` is 0 to 1.
-    ``weights`` is the whole expression, rest included.
+    body likewise; ``gaze_right`` and ``gaze_up`` are measured from the camera, whatever the head does. ``breath`` is
+    0 to 1. ``weights`` is the whole expression, rest included.
     """
 
     yaw: float = 0.0

@@ -75,7 +75,8 @@ class Presenter:
             turned[part] = (vertices[part] - NECK_PIVOT) @ turn.T + NECK_PIVOT
         lift = np.linalg.inv(pose.body) @ pose.skull @ np.append(NECK_PIVOT, 1)
         skull_lift = lift[:3] - NECK_PIVOT
-        return turned + share[:, None] * skull_lift + (1 - share)[:, None] * pose.breath * BREATH_CHEST_CM
+        breathing = (1 - share)[:, None] * pose.breath * BREATH_CHEST_CM
+        return np.asarray(turned + share[:, None] * skull_lift + breathing, np.float64)
 
     def _gaze(self, eye: Eye, pose: Pose, skull: NDArray[np.float64]) -> tuple[float, float]:
         """Degrees (right, up) in the skull at which an eye looks past the camera by the pose's gaze."""
