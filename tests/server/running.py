@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import json
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -97,7 +98,8 @@ class Running:
     server: AvatarServer
     http: httpx.AsyncClient
     sessions: Sessions
-    listeners: list[Listener] = field(default_factory=list)
+    listeners: list[Listener]
+    _rooms: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def url(self) -> str:
@@ -106,7 +108,7 @@ class Running:
 
     async def start(self, **changes: Any) -> dict[str, str]:
         """Starts a session; each is in a channel of its own unless it is told otherwise."""
-        agora = {**START["agora_settings"], "channel": f"room {len(self.listeners)}"}
+        agora = {**START["agora_settings"], "channel": f"room {next(self._rooms)}"}
         response = await self.http.post("/session/start", json={**START, "agora_settings": agora, **changes})
         assert response.status_code == 200, response.text
         answer: dict[str, str] = response.json()
