@@ -58,7 +58,7 @@ def encode_clip(path: Path, pictures: Iterable[Picture | Rgb], size: Size, fps: 
             count += 1
         container.mux(stream.encode(None))
     if count == 0:
-        path.unlink()
+        path.unlink(missing_ok=True)
         raise BundleError(f"{path.name} has no pictures")
     return count
 

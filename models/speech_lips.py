@@ -74,8 +74,8 @@ class SpeechLips:
                 f"the mouth renderer takes crops of shape {written(picture)}; height and width must be fixed"
             )
         require(renderer.outputs, "patch", (None, height, width, 3), "mouth renderer gives")
-        self._encoder = encoder
-        self._renderer = renderer
+        self.encoder = encoder
+        self.renderer = renderer
         self._spec = LipSyncSpec(card.window, card.look_ahead_ms, Size(width, height))
 
     @property
@@ -92,12 +92,12 @@ class SpeechLips:
     def articulations(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """What the mouth does, as the encoder hears it, float32 (B, 7), of features float32 (B, window, 80)."""
         return np.asarray(
-            self._encoder.run({"mel": features.astype(np.float32, copy=False)})["articulation"], np.float32
+            self.encoder.run({"mel": features.astype(np.float32, copy=False)})["articulation"], np.float32
         )
 
     def render(self, crops: NDArray[np.uint8], articulations: NDArray[np.float32]) -> list[Rgb]:
         """Patches of crops uint8 (B, H, W, 3) with mouths that do what ``articulations``, float32 (B, 7), say."""
-        return list(self._renderer.run({"crop": crops, "articulation": articulations})["patch"])
+        return list(self.renderer.run({"crop": crops, "articulation": articulations})["patch"])
 
 
 def tuned(articulations: NDArray[np.float32], batch: Sequence[MouthJob]) -> NDArray[np.float32]:

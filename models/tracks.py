@@ -36,7 +36,12 @@ def read_track(path: Path, clip: str, n_frames: int) -> tuple[NDArray[np.float32
         BundleError: counts, types or numbers that do not fit; the sentence names the clip and both numbers.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
+                raise BundleError(
+                    f"track {path.name} of clip '{clip}' cannot be read: it is a single array, no archive"
+                )
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise BundleError(f"track {path.name} of clip '{clip}' cannot be read: {error}") from error

@@ -30,9 +30,9 @@ CLIPS = {"idle": 20, "listen": 16, "talk": 18, "nod": 14, "smile": 12}
 WINDOW = 16
 LOOK_AHEAD_MS = 80
 NEWEST = 4
-"""The jaw opens with the mean log-mel of this many of the newest feature frames."""
-QUIET, LOUD = -9.0, -1.0
-"""Mean log-mel at which the jaw is shut, and wide open."""
+"""The jaw opens with the loudest band of the newest feature frames, on average over this many of them."""
+QUIET, LOUD = -0.5, 2.0
+"""Level of the loudest band (``avatar.features``) at which the jaw is shut, and wide open."""
 
 
 Constants = Mapping[str, NDArray[np.float32] | NDArray[np.int64]]
@@ -151,7 +151,8 @@ def write_encoder(path: Path) -> None:
     }
     nodes = [
         helper.make_node("Slice", ["mel", "from", "to", "time"], ["newest"]),
-        helper.make_node("ReduceMean", ["newest"], ["mean"], axes=[1, 2], keepdims=0),
+        helper.make_node("ReduceMax", ["newest"], ["loudest"], axes=[2], keepdims=0),
+        helper.make_node("ReduceMean", ["loudest"], ["mean"], axes=[1], keepdims=0),
         helper.make_node("Unsqueeze", ["mean", "time"], ["level"]),
         helper.make_node("Sub", ["level", "quiet"], ["above"]),
         helper.make_node("Div", ["above", "span"], ["share"]),

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from avatar.errors import BundleError
 from models.runtimes.network import Precision, Shape
 
-BATCHES = (1, 2, 4)
-"""Batch sizes that are compiled. Fixed sizes are a quarter faster than a dynamic one, and larger ones are no faster per
-picture (measured on a Xeon at 160x160), so other sizes are run in parts rather than padded."""
+BATCHES = (1, 4)
+"""Batch sizes that are compiled; a batch of another size runs in such parts. Measured with the mouth renderer, 160x160,
+on one thread of a Xeon with AVX-512, per picture: 12 to 13 ms whatever the fixed size, 21 to 24 ms with a dynamic one.
+So neither padding nor larger sizes would gain anything; a few pictures at once share out better among threads."""
 
 
 class OpenVinoNetwork:

@@ -1,0 +1,152 @@
+"""Networks give the same answers whatever runs them and however many pictures go together."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from avatar.errors import BundleError, RuntimeUnavailable
+from models.runtimes.choice import RUNTIMES, Runtime, choose_runtime, open_onnx, open_openvino
+from models.runtimes.network import Network
+from models.runtimes.openvino import OpenVinoNetwork
+from tests.tiny_avatar import WINDOW
+
+Inputs = dict[str, NDArray[Any]]
+
+
+def mels(n: int) -> Inputs:
+    return {"mel": np.random.default_rng(n).uniform(-12, 2, (n, WINDOW, 80)).astype(np.float32)}
+
+
+def mouths(n: int) -> Inputs:
+    random = np.random.default_rng(n)
+    return {
+        "crop": random.integers(0, 256, (n, 48, 48, 3)).astype(np.uint8),
+        "articulation": random.uniform(0, 1, (n, 7)).astype(np.float32),
+    }
+
+
+NETWORKS = pytest.mark.parametrize(
+    ("file", "inputs"), [("speech_encoder.onnx", mels), ("mouth.onnx", mouths)], ids=["encoder", "renderer"]
+)
+OPENERS = pytest.mark.parametrize("name", list(RUNTIMES))
+
+
+@NETWORKS
+def test_openvino_and_onnx_runtime_agree(tiny_avatar: Path, file: str, inputs: Callable[[int], Inputs]) -> None:
+    one = open_openvino(tiny_avatar / "weights" / file, 1, "f32")
+    other = open_onnx(tiny_avatar / "weights" / file, 1, "f32")
+    assert (one.inputs, one.outputs) == (other.inputs, other.outputs)
+    for n in (1, 3, 5):
+        left, right = one.run(inputs(n)), other.run(inputs(n))
+        assert left.keys() == right.keys() == one.outputs.keys()
+        for output in left:
+            assert left[output].dtype == right[output].dtype
+            tolerance = 1 if left[output].dtype == np.uint8 else 1e-4
+            assert np.abs(left[output].astype(np.float64) - right[output]).max() <= tolerance
+
+
+@OPENERS
+@NETWORKS
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 16, 17])
+def test_a_batch_of_any_size_equals_its_members_alone(
+    tiny_avatar: Path, name: str, file: str, inputs: Callable[[int], Inputs], n: int
+) -> None:
+    network = RUNTIMES[name].open(tiny_avatar / "weights" / file, 1, "f32")
+    whole = network.run(inputs(n))
+    singles = [network.run({key: value[i : i + 1] for key, value in inputs(n).items()}) for i in range(n)]
+    for output, value in whole.items():
+        assert len(value) == n
+        np.testing.assert_allclose(value, np.concatenate([single[output] for single in singles]), atol=1e-5)
+
+
+@OPENERS
+def test_a_result_is_not_touched_by_later_calls(tiny_avatar: Path, name: str) -> None:
+    network = RUNTIMES[name].open(tiny_avatar / "weights" / "mouth.onnx", 1, "f32")
+    first = network.run(mouths(1))["patch"]
+    before = first.copy()
+    network.run(mouths(5))
+    network.run({key: value[1:2] for key, value in mouths(3).items()})
+    assert np.array_equal(first, before)
+
+
+@OPENERS
+def test_inputs_are_taken_read_only_and_left_as_they_are(tiny_avatar: Path, name: str) -> None:
+    network = RUNTIMES[name].open(tiny_avatar / "weights" / "mouth.onnx", 1, "f32")
+    inputs = mouths(6)
+    for value in inputs.values():
+        value.setflags(write=False)
+    network.run(inputs)
+    assert all(np.array_equal(inputs[key], value) for key, value in mouths(6).items())
+
+
+@OPENERS
+def test_a_network_says_what_it_takes_and_gives(tiny_avatar: Path, name: str) -> None:
+    network: Network = RUNTIMES[name].open(tiny_avatar / "weights" / "mouth.onnx", 1, "auto")
+    assert network.inputs == {"crop": (None, 48, 48, 3), "articulation": (None, 7)}
+    assert network.outputs == {"patch": (None, 48, 48, 3)}
+
+
+def test_bf16_stays_close_to_f32_wherever_it_is_asked_for(tiny_avatar: Path) -> None:
+    path = tiny_avatar / "weights" / "mouth.onnx"
+    exact, rough = open_openvino(path, 1, "f32").run(mouths(4)), open_openvino(path, 1, "bf16").run(mouths(4))
+    assert np.abs(exact["patch"].astype(int) - rough["patch"]).max() <= 2
+
+
+def test_compiled_batch_sizes_do_not_change_the_answer(tiny_avatar: Path) -> None:
+    path = tiny_avatar / "weights" / "mouth.onnx"
+    answers = [OpenVinoNetwork(path, batches=batches).run(mouths(7))["patch"] for batches in [(1,), (1, 2, 4), (1, 3)]]
+    assert all(np.array_equal(answer, answers[0]) for answer in answers)
+
+
+@OPENERS
+def test_a_file_that_is_no_network_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "mouth.onnx").write_bytes(b"no network")
+    with pytest.raises(BundleError, match=r"mouth\.onnx cannot be run by O"):
+        RUNTIMES[name].open(tmp_path / "mouth.onnx", 1, "auto")
+
+
+def test_onnx_runtime_refuses_bf16(tiny_avatar: Path) -> None:
+    with pytest.raises(BundleError, match="does not compute in bf16 on a CPU, allowed are auto and f32"):
+        open_onnx(tiny_avatar / "weights" / "mouth.onnx", 1, "bf16")
+
+
+def test_openvino_is_preferred_where_it_is_installed() -> None:
+    assert choose_runtime().name == "openvino"
+    assert choose_runtime("onnx").name == "onnx"
+
+
+ABSENT = Runtime("absent", "no_such_module", "open-avatar[absent]", open_onnx)
+
+
+def test_a_runtime_that_is_not_installed_is_passed_over() -> None:
+    assert choose_runtime("auto", {"absent": ABSENT, **RUNTIMES}).name == "openvino"
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("tensorrt", "runtime is 'tensorrt', allowed are auto, absent"),
+        ("absent", r"'absent' needs no_such_module, which is not installed: pip install 'open-avatar\[absent\]'"),
+        ("auto", r"no runtime for networks is installed: pip install 'open-avatar\[absent\]'"),
+    ],
+)
+def test_a_runtime_that_cannot_be_had_is_refused(name: str, sentence: str) -> None:
+    with pytest.raises(RuntimeUnavailable, match=sentence):
+        choose_runtime(name, {"absent": ABSENT})
+
+
+def test_choosing_a_runtime_imports_none() -> None:
+    code = (
+        "import sys; from models.runtimes.choice import choose_runtime; import models.loading; choose_runtime();"
+        "print([m for m in ('openvino', 'onnxruntime', 'torch') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
