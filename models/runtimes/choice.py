@@ -23,6 +23,9 @@ class Runtime:
     install: str
     open: Opener
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def installed(self) -> bool:
         return find_spec(self.module) is not None

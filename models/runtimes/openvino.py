@@ -26,7 +26,7 @@ class OpenVinoNetwork:
         path: the file; all its inputs have the batch as their first axis.
         threads: that one call computes with.
         precision: see ``Precision``.
-        batches: sizes to compile, 1 among them; a batch runs as the fewest of these.
+        batches: sizes to compile besides 1; a batch runs as the fewest of these.
 
     Raises:
         BundleError: OpenVINO cannot read or compile the file.
@@ -46,12 +46,14 @@ class OpenVinoNetwork:
         }
         self._requests: dict[int, Any] = {}
         try:
-            for batch in sorted(batches, reverse=True):
+            for batch in sorted({1, *batches}, reverse=True):
                 model = core.read_model(path)
                 self.inputs = shapes(model.inputs)
                 self.outputs = shapes(model.outputs)
                 model.reshape({name: [batch, *free(shape[1:])] for name, shape in self.inputs.items()})
-                self._requests[batch] = core.compile_model(model, "CPU", config).create_infer_request()
+                request = self._requests[batch] = core.compile_model(model, "CPU", config).create_infer_request()
+                if not model.is_dynamic():
+                    warm_up(request, list(self.inputs))
         except RuntimeError as error:
             raise BundleError(
                 f"{path.name} cannot be run by OpenVINO: {str(error).strip().splitlines()[-1]}"
@@ -78,6 +80,13 @@ class OpenVinoNetwork:
             while n - start >= size:
                 yield slice(start, start + size)
                 start += size
+
+
+def warm_up(request: Any, inputs: Sequence[str]) -> None:
+    """Runs once on zeros: the first run allocates, and no session should wait for that."""
+    for name in inputs:
+        request.get_tensor(name).data[...] = 0
+    request.infer()
 
 
 def shapes(ports: Sequence[Any]) -> dict[str, Shape]:
