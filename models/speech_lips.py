@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from avatar.articulation import CHANNELS
 from avatar.errors import BundleError
+from avatar.features import N_MELS
 from avatar.geometry import Size
 from avatar.lipsync import LipSyncSpec, MouthJob
 from avatar.pictures import Rgb
 from models.runtimes.network import Network, Shape
 
-N_MELS = 80
 CLOSE = CHANNELS.index("close")
 
 
