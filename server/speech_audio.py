@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import soxr
-from numpy.typing import NDArray
 
 from avatar.audio import Pcm, silence
 from avatar.errors import AudioError
 from server.errors import CommandError
+from server.resampling import Resampler, resampler
 from server.riff import SampleFormat, may_start_wave, starts_wave, wave_header
 
 LOWEST_HZ, HIGHEST_HZ = 8_000, 48_000
@@ -29,11 +28,11 @@ class SpeechDecoder:
     promises more than the message holds, the messages that follow under the same label go on with it. What has not
     come whole yet (half a sample, half a header) is kept for the next piece.
 
-    Resampling holds back what came last until more comes, or ``end``: 20–40 ms, for rates below 16 kHz up to 180 ms.
+    Resampling holds back the last few milliseconds until more comes, or ``end``.
     """
 
     def __init__(self, sample_rate: int) -> None:
-        self._resampler = _Resampler(sample_rate)
+        self._voice = _Voice(sample_rate)
         self._label: tuple[str, int] | None = None
         self._stream: _Stream | None = None
         self._head = b""  # the first bytes of a WAVE file whose header has not come whole
@@ -69,7 +68,7 @@ class SpeechDecoder:
     def end(self) -> Pcm:
         """The rest of the utterance: what the resampler still held."""
         self._label, self._stream, self._head = None, None, b""
-        return self._resampler.end()
+        return self._voice.end()
 
     def drop(self) -> None:
         """Forgets the utterance and whatever of it was still held."""
@@ -78,7 +77,7 @@ class SpeechDecoder:
     def _decoded(self, stream: _Stream, samples: bytes) -> Iterator[Pcm]:
         n_bytes = SLICE_FRAMES * stream.bytes_per_frame
         for at in range(0, len(samples), n_bytes):
-            yield from self._resampler.resample(stream.mono(samples[at : at + n_bytes]), stream.sample_rate)
+            yield from self._voice.resample(stream.mono(samples[at : at + n_bytes]), stream.sample_rate)
 
 
 @dataclass(slots=True)
@@ -112,41 +111,33 @@ class _Stream:
         self.held = data[n_whole:]
         return data[:n_whole]
 
-    def mono(self, frames: bytes) -> NDArray[np.float32]:
-        """Samples on the scale of int16, float32 (n,); several channels are averaged."""
+    def mono(self, frames: bytes) -> Pcm:
+        """Samples as int16, shape (n,); several channels are averaged."""
         samples = self.format.to_int16_scale(frames)
-        return samples if self.n_channels == 1 else samples.reshape(-1, self.n_channels).mean(axis=1)
+        if self.n_channels > 1:
+            samples = samples.reshape(-1, self.n_channels).mean(axis=1)
+        return np.rint(samples).clip(-32768, 32767).astype(np.int16)
 
 
-class _Resampler:
-    """Brings one voice to one rate. Its source may change its own; then the old rate's tail is flushed first.
-
-    Resampling runs in float32 and is rounded once: soxr's int16 mode dithers, and its dither depends on the pieces.
-    """
+class _Voice:
+    """One voice at one rate. Its source may change its own; then the old rate's rest is heard first."""
 
     def __init__(self, sample_rate: int) -> None:
         self._sample_rate = sample_rate
         self._source_rate = sample_rate
-        self._stream: soxr.ResampleStream | None = None
+        self._resampler: Resampler | None = None
 
-    def resample(self, samples: NDArray[np.float32], source_rate: int) -> Iterator[Pcm]:
+    def resample(self, pcm: Pcm, source_rate: int) -> Iterator[Pcm]:
         if source_rate != self._source_rate:
             yield self.end()
             self._source_rate = source_rate
-        if source_rate == self._sample_rate:
-            yield _rounded(samples)
-            return
-        if self._stream is None:
-            self._stream = soxr.ResampleStream(source_rate, self._sample_rate, 1, "float32", "HQ")
-        yield _rounded(self._stream.resample_chunk(samples))
+        if self._resampler is None:
+            self._resampler = resampler(source_rate, self._sample_rate)
+        yield self._resampler.resample(pcm)
 
     def end(self) -> Pcm:
-        stream, self._stream = self._stream, None
-        return silence(0) if stream is None else _rounded(stream.resample_chunk(np.zeros(0, np.float32), last=True))
-
-
-def _rounded(samples: NDArray[np.float32]) -> Pcm:
-    return np.rint(samples).clip(-32768, 32767).astype(np.int16)
+        ended, self._resampler = self._resampler, None
+        return silence(0) if ended is None else ended.end()
 
 
 def _opened(begin: bytes) -> tuple[_Stream | None, bytes]:
