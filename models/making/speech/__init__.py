@@ -1,0 +1,1 @@
+"""Making the speech encoder: a corpus of synthetic speech, targets, training, evaluation, export."""

@@ -1,0 +1,90 @@
+"""Command line: ``python -m models.making.speech synthesise | train | evaluate | export``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+_SHIPPED = Path(__file__).parents[2] / "embedded" / "speech_encoder.onnx"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser("python -m models.making.speech", description="Make the speech encoder.")
+    parser.add_argument("--work", type=Path, default=Path("work/speech"), help="folder of corpus and checkpoints")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    synthesise = commands.add_parser("synthesise", help="let every voice speak into WORK/corpus (what is there stays)")
+    synthesise.add_argument("--processes", type=int, default=2)
+    synthesise.add_argument("--only", default="", help="only voices whose name begins so")
+
+    train = commands.add_parser("train", help="train from WORK/corpus, resuming WORK/RUN/checkpoint.pt")
+    train.add_argument("--minutes", type=float, default=50.0, help="of training in all; the learning rate ends there")
+    train.add_argument("--threads", type=int, default=2)
+    train.add_argument("--batch", type=int, default=24, help="stretches of 4 s in a batch")
+    train.add_argument("--run", default="run", help="name of the run")
+
+    evaluate = commands.add_parser("evaluate", help="measure an encoder on human, neural and unseen synthetic voices")
+    evaluate.add_argument("--encoder", type=Path, default=_SHIPPED, help="the .onnx file (default: the shipped one)")
+    evaluate.add_argument("--recordings", type=Path, default=Path("../shared/data/speech"), help="folder with words.tsv")
+    evaluate.add_argument("--json", type=Path, help="also write the figures here")
+
+    export = commands.add_parser("export", help="write WORK/RUN/checkpoint.pt as ONNX with a .toml beside it")
+    export.add_argument("--run", default="run", help="name of the run")
+    export.add_argument("--to", type=Path, default=_SHIPPED)
+    export.add_argument("--figures", type=Path, help="what evaluate --json wrote, to put in the .toml")
+
+    options = parser.parse_args(arguments)
+    console = Console()
+    try:
+        {"synthesise": _synthesise, "train": _train, "evaluate": _evaluate, "export": _export}[options.command](
+            options, console
+        )
+    except KeyboardInterrupt:
+        console.print("Stopped; what was done is kept, and the same command goes on from there.")
+        return 130
+    return 0
+
+
+def _synthesise(options: argparse.Namespace, console: Console) -> None:
+    from models.making.speech.synthesis import synthesise
+    from models.making.speech.voices import all_voices
+
+    voices = tuple(voice for voice in all_voices() if voice.name.startswith(options.only))
+    unclaimed = synthesise(voices, options.work / "corpus", options.processes)
+    for name, phones in unclaimed.items():
+        console.print(f"[yellow]{name}: no viseme claims {phones}; utterances with these phones were left out")
+
+
+def _train(options: argparse.Namespace, console: Console) -> None:
+    from models.making.speech.training import Plan, train
+
+    plan = Plan(minutes=options.minutes, n_threads=options.threads, n_batch=options.batch)
+    console.print(f"trained: {train(options.work / 'corpus', options.work / options.run, plan)}")
+
+
+def _evaluate(options: argparse.Namespace, console: Console) -> None:
+    from models.making.speech.report import figures_of, table
+
+    scores = figures_of(options.encoder, options.work, options.recordings, console)
+    console.print(table(scores))
+    if options.json:
+        options.json.write_text(json.dumps({name: one.as_dict() for name, one in scores.items()}, indent=2))
+
+
+def _export(options: argparse.Namespace, console: Console) -> None:
+    from models.making.speech.export import export
+
+    figures: dict[str, float | str] = {}
+    if options.figures:
+        for name, one in json.loads(options.figures.read_text()).items():
+            figures |= {f"{name}_{key}": round(value, 3) for key, value in one.items() if isinstance(value, float | int)}
+    export(options.work / options.run / "checkpoint.pt", options.to, figures)
+    console.print(f"{options.to}: {options.to.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

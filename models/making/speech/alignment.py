@@ -1,0 +1,99 @@
+"""When each phone of a recording with known words is spoken, found with pocketsphinx."""
+
+from __future__ import annotations
+
+import csv
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.making.speech.utterances import PAUSE, SAMPLE_RATE, Phone, Utterance, at_sample_rate
+
+_FRAME_S = 0.010
+_FIRST_FRAME_S = 0.0078
+"""A frame of pocketsphinx is centred at 10 t + 12.8 ms, so it stands for the time from 10 t + 7.8 ms on."""
+
+_FROM_FLITE = {"ax": "AH", "axr": "ER", "ix": "IH", "dx": "T", "nx": "N", "el": "L", "en": "N", "em": "M"}
+
+
+class Unaligned(RuntimeError):
+    """The words cannot be found in the recording."""
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A recording, int16 (n,) at ``SAMPLE_RATE``, and what is said in it."""
+
+    name: str
+    pcm: NDArray[np.int16]
+    words: str
+
+
+def recordings(folder: Path) -> list[Spoken]:
+    """The recordings of ``folder`` whose words its ``words.tsv`` (file, words) tells."""
+    import soundfile
+
+    with (folder / "words.tsv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    spoken = []
+    for row in rows:
+        samples, sample_rate = soundfile.read(folder / row["file"], dtype="float32", always_2d=True)
+        pcm = at_sample_rate(samples.mean(axis=1), sample_rate)
+        spoken.append(Spoken(row["file"], pcm, row["words"]))
+    return spoken
+
+
+def align(spoken: Spoken) -> Utterance:
+    """A recording's phones (ARPAbet) in time.
+
+    First the words are aligned, which chooses their pronunciations; then each phone of these as a word of its own, because
+    pocketsphinx's own pass over phones often does not reach its end.
+    """
+    from pocketsphinx import Decoder
+
+    decoder = Decoder(samprate=SAMPLE_RATE, loglevel="FATAL", beam=1e-57, wbeam=1e-40, pbeam=1e-57)
+    words = re.sub(r"[^a-z' ]", " ", spoken.words.lower().replace("-", " ")).split()
+    for word in dict.fromkeys(words):
+        if decoder.lookup_word(word) is None:
+            decoder.add_word(word, " ".join(_guessed(word)), True)
+    phones: list[str] = []
+    for name, _, _ in _aligned(decoder, " ".join(words), spoken):
+        pronunciation = None if name.startswith(("<", "[")) else decoder.lookup_word(name)
+        if pronunciation:
+            phones += pronunciation.split()
+    for phone in dict.fromkeys(phones):
+        decoder.add_word(f"phone_{phone.lower()}", phone, True)
+    seconds = len(spoken.pcm) / SAMPLE_RATE
+    found = []
+    for name, first, last in _aligned(decoder, " ".join(f"phone_{phone.lower()}" for phone in phones), spoken):
+        start, end = first * _FRAME_S + _FIRST_FRAME_S, (last + 1) * _FRAME_S + _FIRST_FRAME_S
+        label = name.removeprefix("phone_").split("(")[0] if name.startswith("phone_") else PAUSE
+        found.append(Phone(label, start, min(end, seconds)))
+    return Utterance(spoken.pcm, tuple(found))
+
+
+def _aligned(decoder: object, text: str, spoken: Spoken) -> list[tuple[str, int, int]]:
+    """(Word, first frame, last frame) of each word and silence."""
+    from pocketsphinx import Decoder
+
+    if not isinstance(decoder, Decoder):
+        raise TypeError("this is no pocketsphinx decoder")
+    decoder.set_align_text(text)
+    decoder.start_utt()
+    decoder.process_raw(spoken.pcm.tobytes(), full_utt=True)
+    decoder.end_utt()
+    segments = [(one.word, int(one.start_frame), int(one.end_frame)) for one in decoder.seg() or ()]
+    if sum(not name.startswith(("<", "[", "(NULL")) for name, _, _ in segments) < len(text.split()):
+        raise Unaligned(f"pocketsphinx does not find the words of {spoken.name!r}")
+    return [segment for segment in segments if segment[0] != "(NULL)"]
+
+
+def _guessed(word: str) -> list[str]:
+    """The phones of a word that pocketsphinx does not know, as flite would say them."""
+    printed = subprocess.run(["flite", "-ps", "-t", word, "none"], capture_output=True, check=True, text=True).stdout
+    phones = [phone for phone in printed.split() if phone != "pau"]
+    return [_FROM_FLITE.get(phone, phone.upper()) for phone in phones]

@@ -1,0 +1,135 @@
+"""Making clean synthetic speech sound as if it came from rooms, telephones, microphones and other throats."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.making.speech.utterances import SAMPLE_RATE
+
+Sound = NDArray[np.float32]
+
+
+def spoil(speech: Sound, babble: Sound, random: np.random.Generator) -> Sound:
+    """Speech (n,) in −1…1, heard through a random room, channel and level, with random noise; ``babble`` (n,) may be part of it.
+
+    Nothing here moves speech in time: the room's first sound arrives at once and filters have no phase.
+    """
+    n = len(speech)
+    sound = speech
+    if random.random() < 0.75:
+        response = _channel(n, random)
+        if random.random() < 0.4:
+            response = response * np.fft.rfft(_room(random), 2 * (response.shape[0] - 1))
+        sound = np.fft.irfft(np.fft.rfft(sound, 2 * (response.shape[0] - 1)) * response)[:n].astype(np.float32)
+    if random.random() < 0.25:
+        sound = np.tanh(sound * random.uniform(1, 6) / max(float(np.abs(sound).max()), 1e-3)).astype(np.float32)
+    level = max(float(np.sqrt(np.mean(np.square(sound)))), 1e-4)
+    if random.random() < 0.65:
+        hiss = noise(n, random)
+        if random.random() < 0.3:
+            hiss = babble / max(float(np.sqrt(np.mean(np.square(babble)))), 1e-4)
+        sound = sound + hiss * np.float32(level * 10 ** (-random.uniform(3, 40) / 20))
+    sound = sound * np.float32(10 ** (random.uniform(-34, -14) / 20) / level)
+    if random.random() < 0.08:
+        sound = _mu_law(np.clip(sound, -1, 1))
+    return np.asarray(np.clip(np.round(np.clip(sound, -1, 1) * 32767) / 32767, -1, 1), np.float32)
+
+
+def noise(n: int, random: np.random.Generator) -> Sound:
+    """Steady or slowly swelling noise (n,) of root mean square 1, of a random colour between white and brown."""
+    long = _long_noise(float(random.choice([0, 0.5, 0.5, 1.0])))
+    first = random.integers(0, len(long) - n)
+    sound = long[first : first + n]
+    if random.random() < 0.4:
+        sound = sound * np.interp(np.linspace(0, 7, n), np.arange(8), random.uniform(0.1, 1, 8)).astype(np.float32)
+    return np.asarray(sound / max(float(np.sqrt(np.mean(np.square(sound)))), 1e-9), np.float32)
+
+
+@functools.cache
+def _long_noise(slope: float) -> Sound:
+    """Two minutes of noise whose amplitude falls with frequency to the power ``slope``."""
+    spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal(1 << 21, np.float32))
+    spectrum *= np.maximum(np.fft.rfftfreq(1 << 21, 1 / SAMPLE_RATE), 30).astype(np.float32) ** -slope
+    return np.asarray(np.fft.irfft(spectrum), np.float32)
+
+
+def no_speech(n: int, random: np.random.Generator) -> Sound:
+    """Sound (n,) in which nobody speaks: digital silence, noise, chords with a beat, or clicks."""
+    level = np.float32(10 ** (random.uniform(-75, -25) / 20))
+    kind = random.integers(4)
+    if kind == 0:
+        return np.zeros(n, np.float32)
+    if kind == 1:
+        return noise(n, random) * level
+    seconds = np.arange(n, dtype=np.float32) / SAMPLE_RATE
+    if kind == 2:
+        sound = np.zeros(n, np.float32)
+        for note in random.integers(36, 84, random.integers(1, 5)):
+            hertz = 440 * 2 ** ((note - 69) / 12)
+            for overtone in range(1, int(random.integers(2, 7))):
+                sound += np.sin(2 * np.pi * hertz * overtone * seconds + random.uniform(0, 6)) / overtone
+        beat = np.exp(-((seconds * random.uniform(1, 4)) % 1) * random.uniform(0, 5))
+        return np.asarray(sound * beat * level, np.float32)
+    sound = noise(n, random) * np.float32(0.02)
+    for first in random.integers(0, max(n - 400, 1), 12):
+        sound[first : first + 400] += random.standard_normal(400) * np.exp(-np.arange(400) / random.uniform(10, 120))
+    return np.asarray(sound * level * 3, np.float32)
+
+
+def other_throat(mel: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+    """Log-mel (n, bands) as from a shorter or longer vocal tract: its bands stretched by up to 10 per cent."""
+    if random.random() < 0.3:
+        return mel
+    n_bands = mel.shape[1]
+    pivot = random.uniform(0, 20)
+    place = np.clip(pivot + (np.arange(n_bands) - pivot) * random.uniform(0.92, 1.09), 0, n_bands - 1)
+    low = np.minimum(place.astype(np.intp), n_bands - 2)
+    part = (place - low).astype(np.float32)
+    return np.asarray(mel[:, low] * (1 - part) + mel[:, low + 1] * part, np.float32)
+
+
+def masked(mel: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+    """Log-mel (n, bands) with a few bands or moments blanked (SpecAugment, Park et al. 2019), in place."""
+    for _ in range(random.integers(0, 3)):
+        first, width = random.integers(0, mel.shape[1] - 8), random.integers(1, 9)
+        mel[:, first : first + width] = mel.mean()
+    for _ in range(random.integers(0, 4)):
+        first, width = random.integers(0, mel.shape[0] - 6), random.integers(1, 6)
+        mel[first : first + width] = mel.mean()
+    return mel
+
+
+def _channel(n: int, random: np.random.Generator) -> NDArray[np.float32]:
+    """The magnitude response of a microphone and a line, for the transform of ``n`` samples and some room."""
+    n_fft = -(-(n + 6000) // 6000) * 6000  # small prime factors: fast
+    hertz = np.fft.rfftfreq(n_fft, 1 / SAMPLE_RATE).astype(np.float32)
+    octaves = np.log2(np.maximum(hertz, 40) / 1000)
+    decibels = np.float32(random.uniform(-4, 4)) * octaves
+    for _ in range(random.integers(0, 4)):
+        centre, width = random.uniform(-3.5, 3), random.uniform(0.2, 1.0)
+        decibels = decibels + random.uniform(-9, 9) * np.exp(-0.5 * ((octaves - centre) / width) ** 2)
+    if random.random() < 0.3:
+        decibels = decibels - 60 * np.clip(octaves - np.log2(random.uniform(3.2, 7.0)), 0, 1.5)
+    if random.random() < 0.4:
+        decibels = decibels - 36 * np.clip(np.log2(random.uniform(60, 320) / np.maximum(hertz, 20)), 0, 2)
+    return np.asarray(10 ** (decibels / 20), np.float32)
+
+
+def _room(random: np.random.Generator) -> NDArray[np.float32]:
+    """The impulse response of a room: the direct sound, then noise that dies away."""
+    decay_s = random.uniform(0.12, 0.6)
+    n = round(min(decay_s, 0.35) * SAMPLE_RATE)
+    tail = random.standard_normal(n) * np.exp(-6.9 * np.arange(n) / (decay_s * SAMPLE_RATE))
+    tail[: round(random.uniform(0.001, 0.012) * SAMPLE_RATE)] = 0
+    tail *= 10 ** (random.uniform(-16, 0) / 20) / max(float(np.sqrt(np.sum(np.square(tail)))), 1e-9)
+    tail[0] = 1
+    return np.asarray(tail, np.float32)
+
+
+def _mu_law(sound: Sound) -> Sound:
+    """8-bit μ-law and back (ITU-T G.711)."""
+    packed = np.round(np.sign(sound) * np.log1p(255 * np.abs(sound)) / np.log(256) * 127) / 127
+    return np.asarray(np.sign(packed) * np.expm1(np.abs(packed) * np.log(256)) / 255, np.float32)

@@ -1,0 +1,99 @@
+"""Writing the trained encoder as one ONNX file, with what a program needs to know about it beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from avatar.articulation import CHANNELS, VISEMES
+from avatar.features import HOP_MS, N_MELS
+from models.nets.speech_encoder import LOOK_AHEAD_MS, WINDOW, SpeechEncoder, SpeechWindow
+
+_OPSET = 18
+_LICENCE = """\
+# Trained for this project on synthetic speech only, made with eSpeak NG (GPL-3.0-or-later program), Flite and Festival voices from
+# Debian (BSD-like licences; HTS and diphone voices under their own free licences), and the Piper voice en_US-joe-medium (CC0). Texts
+# were written for the project, with words of the SCOWL list (public domain). No recording and no synthesiser's code or data is
+# part of the file. Licence of the weights: that of this repository.
+"""
+
+
+def export(checkpoint: Path, path: Path, figures: Mapping[str, float | str]) -> None:
+    """Write the averaged weights of ``checkpoint`` to ``path`` (.onnx, weights stored as fp16) and a .toml sidecar.
+
+    Input ``mel`` (batch, WINDOW, 80) float32; outputs ``articulation`` (batch, 7) in 0…1 and ``visemes`` (batch, 14) logits. The window's
+    last frame ends ``LOOK_AHEAD_MS`` after the time that the outputs describe.
+    """
+    import onnx
+    import torch
+
+    saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    encoder = SpeechEncoder()
+    encoder.load_state_dict(saved["average"])
+    window = SpeechWindow(encoder).eval()
+    part = path.with_suffix(".part")
+    program = torch.onnx.export(
+        window,
+        (torch.zeros(2, WINDOW, N_MELS),),
+        input_names=["mel"],
+        output_names=["articulation", "visemes"],
+        dynamic_shapes={"mel": {0: torch.export.Dim("batch")}},
+        opset_version=_OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    if program is None:
+        raise RuntimeError("torch exported nothing")
+    model = program.model_proto
+    _store_weights_as_half(model)
+    for node in model.graph.node:
+        node.ClearField("metadata_props")
+        node.ClearField("doc_string")
+    onnx.checker.check_model(model)
+    part.write_bytes(model.SerializeToString())
+    os.replace(part, path)
+    _write_sidecar(path, {"steps": saved["step"], "hours": round(saved["spent_s"] / 3600, 2), **figures})
+
+
+def _store_weights_as_half(model: object) -> None:
+    """Replace large float32 initialisers by fp16 ones and a Cast each; runtimes fold or stream these."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    if not isinstance(model, onnx.ModelProto):
+        raise TypeError("this is no ONNX model")
+    casts = []
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != "float32" or values.size < 1024:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype("float16"), f"{name}_fp16"))
+        casts.append(helper.make_node("Cast", [f"{name}_fp16"], [name], name=f"{name}_fp32", to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    inner = [value for value in model.graph.value_info if not value.name.endswith("_fp16")]
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(inner)
+
+
+def _write_sidecar(path: Path, training: Mapping[str, float | str]) -> None:
+    lines = [
+        _LICENCE.rstrip(),
+        f'file = "{path.name}"',
+        f'sha256 = "{hashlib.sha256(path.read_bytes()).hexdigest()}"',
+        f"window = {WINDOW}  # mel frames",
+        f"look_ahead_ms = {LOOK_AHEAD_MS}",
+        f"hop_ms = {HOP_MS}",
+        f"n_mels = {N_MELS}",
+        f"channels = {json.dumps(CHANNELS)}",
+        f"visemes = {json.dumps(VISEMES)}",
+        "",
+        "[training]",
+        *(f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}" for key, value in training.items()),
+    ]
+    path.with_suffix(".toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
