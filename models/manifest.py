@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from avatar.bundle import STATES
 from avatar.errors import BundleError
 from avatar.geometry import Size
 from avatar.lipsync import MouthTuning
+from models.toml_text import to_toml
 
 FILE_NAME = "avatar.toml"
 FORMAT = 1
@@ -239,43 +239,3 @@ def sidecar(encoder: str) -> str:
 def stays_inside(file: str) -> bool:
     path = PurePosixPath(file)
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and not set(file) & set("\\:\0")
-
-
-def to_toml(document: Mapping[str, object]) -> str:
-    """TOML of what ``msgspec.to_builtins`` makes: nested tables of text, whole numbers, decimals, truths and lists."""
-    lines: list[str] = []
-    add_table(lines, [], document)
-    return "\n".join(lines).lstrip() + "\n"
-
-
-def add_table(lines: list[str], path: list[str], table: Mapping[str, object]) -> None:
-    for key, value in table.items():
-        if value is not None and not is_table(value) and not is_tables(value):
-            lines.append(f"{toml_key(key)} = {toml_value(value)}")
-    for key, value in table.items():
-        inner = [*path, toml_key(key)]
-        if isinstance(value, Mapping) and value:
-            if any(not is_table(item) for item in value.values()):
-                lines.append(f"\n[{'.'.join(inner)}]")
-            add_table(lines, inner, value)
-        elif isinstance(value, list) and is_tables(value):
-            for item in value:
-                lines.append(f"\n[[{'.'.join(inner)}]]")
-                add_table(lines, inner, item)
-
-
-def is_table(value: object) -> bool:
-    return isinstance(value, Mapping)
-
-
-def is_tables(value: object) -> bool:
-    return isinstance(value, list) and any(isinstance(item, Mapping) for item in value)
-
-
-def toml_key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml_value(key)
-
-
-def toml_value(value: object) -> str:
-    """JSON's text, lists, truths and numbers are TOML's too, but for one control character."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
