@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar.audio import Pcm, silence
-from avatar.features import HOPS_PER_S, LogMel
+from avatar.features import HOP_MS, N_MELS, SILENCE, LogMel
 from avatar.lipsync import LipSyncSpec
 
 FULL_SCALE = 32768.0
@@ -25,19 +25,18 @@ class Listening:
     def __init__(self, spec: LipSyncSpec, sample_rate: int, voice_threshold_db: float, hangover_ms: int = 60) -> None:
         self._window = spec.window
         self._sample_rate = sample_rate
-        self._hop = sample_rate // HOPS_PER_S
+        self._hop = sample_rate * HOP_MS // 1000
         self._threshold = FULL_SCALE * 10 ** (voice_threshold_db / 20)
         # A voice may open the mouth as soon as it is within the look-ahead, and keeps it open for the hangover.
-        self._reach = (spec.look_ahead_ms + hangover_ms) * HOPS_PER_S // 1000
-        self._quiet: NDArray[np.float32] = LogMel(sample_rate).push(silence(self._hop * spec.window))
+        self._reach = (spec.look_ahead_ms + hangover_ms) // HOP_MS
         self.begin()
 
     def begin(self) -> None:
         """A new utterance: silence lies behind it."""
         self._mel = LogMel(self._sample_rate)
-        self._frames = self._quiet
+        self._frames = np.full((self._window, N_MELS), SILENCE, np.float32)
         self._unmeasured = silence(0)
-        self._hops_without_voice = self._reach
+        self._n_quiet: int = self._reach
 
     def hear(self, news: Pcm) -> None:
         """Takes in the samples that follow those heard before."""
@@ -48,7 +47,7 @@ class Listening:
         self._unmeasured = sound[n_hops * self._hop :]
         hops = sound[: n_hops * self._hop].reshape(n_hops, self._hop).astype(np.float32)
         voiced = np.flatnonzero(np.sqrt(np.mean(hops * hops, axis=1)) > self._threshold)
-        self._hops_without_voice = n_hops - 1 - int(voiced[-1]) if len(voiced) else self._hops_without_voice + n_hops
+        self._n_quiet = n_hops - 1 - int(voiced[-1]) if len(voiced) else self._n_quiet + n_hops
 
     @property
     def features(self) -> NDArray[np.float32]:
@@ -57,4 +56,5 @@ class Listening:
 
     @property
     def voiced(self) -> bool:
-        return self._hops_without_voice < self._reach
+        """Whether a voice is, was just now, or soon will be heard."""
+        return self._n_quiet < self._reach

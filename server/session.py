@@ -61,13 +61,15 @@ class Shown:
     Attributes:
         lateness_ns: how long after its time it was published.
         repeated: whether its own picture was not ready, so that the last one was shown again.
-        begins: whether an utterance begins in it.
+        late: whether it was repeated, or more than half a frame late.
+        waited_ns: set where an utterance begins that nothing was before: how long after its first sound had come.
     """
 
     frame: RenderedFrame
     lateness_ns: int
     repeated: bool
-    begins: bool
+    late: bool
+    waited_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ class Session:
         self._rendering: deque[_Rendering] = deque()
         self._fade: tuple[int, Pcm] | None = None
         self._last_picture = bundle.clips[bundle.loops["idle"]].frames[0]
+        self._heard_ns: int | None = None
         self._stopped = asyncio.Event()
         # What was told to the client last.
         self._state = "idle"
@@ -138,6 +141,8 @@ class Session:
         Raises:
             BacklogFull: it was refused; what waits stays.
         """
+        if not self._performance.n_waiting:
+            self._heard_ns = self._clock.now_ns()
         self._performance.hear(AudioChunk(pcm, self._performance.turn, event_id))
 
     def end_speech(self, event_id: str = "") -> None:
@@ -241,7 +246,10 @@ class Session:
             publisher.publish(frame)
         self._next_shown += 1
         self._tell(plan)
-        self.on_shown(Shown(frame, lateness_ns, repeated, plan.begins))
+        waited_ns = self._clock.now_ns() - self._heard_ns if plan.begins and self._heard_ns else None
+        self._heard_ns = None if plan.begins else self._heard_ns
+        late = repeated or lateness_ns > self.timeline.start_ns(1) // 2
+        self.on_shown(Shown(frame, lateness_ns, repeated, late, waited_ns))
 
     def _finished(self, picture: Picture | asyncio.Future[Picture]) -> Picture | None:
         """The picture, or None where it is not there (yet)."""

@@ -1,0 +1,153 @@
+"""Puts a server together: avatars, inference, publishers, routes."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import sys
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from weakref import WeakValueDictionary
+
+from avatar.bundle import AvatarBundle
+from avatar.director import Manner
+from avatar.errors import AvatarError
+from avatar.timeline import Timeline
+from models.loading import EMBEDDED, Catalogue
+from server import logs
+from server.app import create_app
+from server.avatar_routes import avatar_routes
+from server.errors import InvalidToken
+from server.inference import Inference
+from server.metrics import Metrics
+from server.pacing import MonotonicClock
+from server.publisher import Publisher
+from server.publishers import factory
+from server.publishers.webrtc import WebRtcPublisher
+from server.serving import AvatarServer
+from server.session import SAMPLE_RATE, Session, SessionOptions, Shown
+from server.sessions import Sessions
+from server.settings import Settings
+from server.start_request import StartRequest
+from server.studio_routes import studio_routes
+from server.tokens import new_api_key
+from server.whep import whep_routes
+
+log = logging.getLogger(__name__)
+
+MakePublisher = Callable[[str, AvatarBundle], Publisher]
+
+
+class Stage:
+    """What sessions perform on: entered before the first, left after the last."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue, metrics: Metrics) -> None:
+        self._watchable: WeakValueDictionary[str, WebRtcPublisher] = WeakValueDictionary()
+        self._settings = settings
+        self._catalogue = catalogue
+        self._metrics = metrics
+        self._inference = Inference()
+        self._publishers: Mapping[str, MakePublisher] = {
+            "webrtc": self._webrtc,
+            "recording": lambda session_id, bundle: factory.recording(session_id, bundle, Path(settings.record_dir)),
+        }
+
+    async def __aenter__(self) -> Self:
+        """Loads every avatar, so that the first session need not wait for it."""
+        self._inference.__enter__()
+        for avatar_id in self.known_avatars():
+            try:
+                await asyncio.to_thread(self._catalogue.load, avatar_id)
+            except AvatarError as error:
+                log.error("avatar cannot be used", extra={"avatar": avatar_id, "reason": str(error)})
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self._inference.__exit__, kind, error, trace)
+
+    def known_avatars(self) -> Collection[str]:
+        return [summary.id for summary in self._catalogue.summaries()]
+
+    async def open(self, request: StartRequest, session_id: str) -> Session:
+        """A session ready to run."""
+        loaded = await asyncio.to_thread(self._catalogue.load, request.avatar_id)
+        options = SessionOptions(
+            self._settings.lead_ms, self._settings.max_backlog_s, Manner(after_speech=self._settings.after_speech)
+        )
+        publishers = [self._publishers[name](session_id, loaded.bundle) for name in self._settings.publishers]
+        return Session(
+            session_id,
+            loaded.bundle,
+            loaded.model,
+            self._inference,
+            publishers,
+            MonotonicClock(),
+            options,
+            on_shown=self._count,
+        )
+
+    def watchable(self, session_id: str) -> WebRtcPublisher | None:
+        """What shows a session to browsers, if it is shown to them."""
+        return self._watchable.get(session_id)
+
+    def _webrtc(self, session_id: str, bundle: AvatarBundle) -> WebRtcPublisher:
+        publisher = WebRtcPublisher(bundle.size, Timeline(bundle.fps, SAMPLE_RATE))
+        self._watchable[session_id] = publisher
+        return publisher
+
+    def _count(self, shown: Shown) -> None:
+        self._metrics.frames.inc()
+        if shown.late:
+            self._metrics.late_frames.inc()
+        if shown.repeated:
+            self._metrics.repeated_frames.inc()
+        if shown.waited_ns is not None:
+            self._metrics.first_frame_seconds.observe(shown.waited_ns / 1e9)
+
+
+def build_server(settings: Settings) -> AvatarServer:
+    """A server that is ready to run.
+
+    Raises:
+        RuntimeUnavailable: no library for the networks is installed.
+    """
+    metrics = Metrics()
+    folders = [EMBEDDED, *map(Path, settings.avatar_dirs)]
+    catalogue = Catalogue(folders, settings.runtime, settings.threads or 1)
+    stage = Stage(settings, catalogue, metrics)
+
+    def may_watch(session_id: str, token: str | None) -> bool:
+        sessions: Sessions = app.state.sessions
+        try:
+            return token is not None and sessions.of_token(token).id == session_id
+        except InvalidToken:
+            return False
+
+    app = create_app(
+        settings,
+        stage.open,
+        stage.known_avatars,
+        resources=[stage],
+        extra_routes=[*avatar_routes(catalogue), *whep_routes(stage.watchable, may_watch), *studio_routes()],
+        metrics=metrics,
+    )
+    return AvatarServer(app, settings)
+
+
+def serve_forever(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT; makes and prints an API key where none is set."""
+    logs.configure(settings.log_level)
+    if not settings.api_keys:
+        key = new_api_key()
+        settings = dataclasses.replace(settings, api_keys=(key,))
+        sys.stderr.write(f"No AVATAR_API_KEYS set. This server's key, until it ends: {key}\n")
+        sys.stderr.write(f"Studio: http://{settings.host}:{settings.port}/studio#key={key}\n")
+    server = build_server(settings)
+    server.run()
+    if not server.started:
+        raise AvatarError(f"could not listen on {settings.host}:{settings.port}")

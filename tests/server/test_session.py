@@ -1,0 +1,349 @@
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import psutil
+import pytest
+
+from avatar.audio import Pcm
+from avatar.pictures import to_rgb
+from models.loading import Catalogue, LoadedAvatar
+from server.inference import Inference
+from server.publisher import RenderedFrame
+from server.session import SAMPLE_RATE, Event, Session, SessionOptions, Shown
+from tests.server.clocks import JumpingClock
+from tests.tiny_avatar import mouth_rows
+
+pytestmark = pytest.mark.anyio
+
+FRAME = 1920
+MS = 1_000_000
+
+
+@dataclass
+class Collector:
+    """A publisher that keeps what it is given; ``keep_pictures`` bounds how many pictures."""
+
+    keep_pictures: int = 10**9
+    frames: list[RenderedFrame] = field(default_factory=list)
+    sound: list[Pcm] = field(default_factory=list)
+    entered: int = 0
+    left: int = 0
+    flushed: int = 0
+
+    async def __aenter__(self) -> Self:
+        self.entered += 1
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.left += 1
+
+    def publish(self, frame: RenderedFrame) -> None:
+        self.sound.append(frame.sound)
+        if len(self.frames) < self.keep_pictures:
+            self.frames.append(frame)
+
+    def flush(self) -> None:
+        self.flushed += 1
+
+    @property
+    def heard(self) -> Pcm:
+        return np.concatenate(self.sound)
+
+
+@dataclass
+class Show:
+    session: Session
+    clock: JumpingClock
+    collector: Collector
+    events: list[Event]
+    shown: list[Shown]
+
+    async def until(self, done: Callable[[], bool]) -> None:
+        for _ in range(10**7):
+            if done():
+                return
+            await self.clock.sleep_until(self.clock.now_ns() + 5 * MS)
+
+    async def wait_ms(self, ms: float) -> None:
+        await self.clock.sleep_until(self.clock.now_ns() + int(ms * MS))
+
+    def names(self) -> list[object]:
+        return [event["event"] for event in self.events]
+
+
+@asynccontextmanager
+async def on_air(
+    loaded: LoadedAvatar, collector: Collector | None = None, options: SessionOptions = SessionOptions()
+) -> AsyncIterator[Show]:
+    collector = collector or Collector()
+    events: list[Event] = []
+    shown: list[Shown] = []
+    with Inference() as inference:
+        clock = JumpingClock(lambda: not inference.idle)
+        session = Session(
+            "s", loaded.bundle, loaded.model, inference, [collector], clock, options, events.append, shown.append
+        )
+        async with asyncio.TaskGroup() as tasks:
+            time = tasks.create_task(clock.run())
+            running = tasks.create_task(session.run())
+            yield Show(session, clock, collector, events, shown)
+            session.stop()
+            await running
+            time.cancel()
+
+
+@pytest.fixture(scope="module")
+def loaded(tiny_avatar: Path) -> LoadedAvatar:
+    return Catalogue([tiny_avatar]).load("tiny")
+
+
+def voice(seconds: float, seed: int = 7) -> Pcm:
+    """Something loud with syllables: noise under a 4 Hz envelope, never silent."""
+    t = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    noise = np.random.default_rng(seed).normal(0, 1, len(t))
+    return (6000 * noise * (0.55 + 0.45 * np.sin(2 * np.pi * 4 * t))).clip(-32000, 32000).astype(np.int16) | 1
+
+
+def trimmed(pcm: Pcm) -> Pcm:
+    loud = np.flatnonzero(pcm)
+    return pcm[loud[0] : loud[-1] + 1]
+
+
+def jaw(frame: RenderedFrame, loaded: LoadedAvatar) -> float:
+    """How red the tiny avatar's mouth is: its network paints the jaw, 0 to 1."""
+    bundle = loaded.bundle
+    clip = next(clip for clip in bundle.clips.values())
+    height, width = bundle.mask.shape
+    rows = mouth_rows(height)
+    middle = clip.faces[0] @ np.array([width / 2, (rows.start + rows.stop) / 2, 1])
+    x, y = middle.round().astype(int)
+    return float(to_rgb(frame.picture)[y - 2 : y + 2, x - 2 : x + 2, 0].mean() / 255)
+
+
+@pytest.mark.parametrize(("piece_ms", "pace"), [(20, 1.0), (500, 5.0), (10**6, 1.0)])
+async def test_the_same_sound_is_published_however_it_arrives(loaded: LoadedAvatar, piece_ms: int, pace: float) -> None:
+    pcm, n_piece = voice(3.3), piece_ms * SAMPLE_RATE // 1000
+    async with on_air(loaded) as show:
+        await show.wait_ms(333)
+        for start in range(0, len(pcm), n_piece):
+            show.session.hear(pcm[start : start + n_piece], "e")
+            if start + n_piece < len(pcm):
+                await show.wait_ms(piece_ms / pace)
+        show.session.end_speech()
+        await show.until(lambda: "speak_ended" in show.names())
+        await show.wait_ms(200)
+    assert np.array_equal(trimmed(show.collector.heard), pcm)
+    assert [event for event in show.events if str(event["event"]).startswith("speak")] == [
+        {"event": "speak_started", "utterance": 1, "event_id": "e"},
+        {"event": "speak_ended", "utterance": 1, "played_ms": 3300},
+    ]
+
+
+async def test_frames_come_in_order_one_a_tick_each_with_its_sound(loaded: LoadedAvatar) -> None:
+    async with on_air(loaded) as show:
+        show.session.hear(voice(1), "e")
+        show.session.end_speech()
+        await show.wait_ms(3000)
+    frames = show.collector.frames
+    assert [frame.tick.index for frame in frames] == list(range(len(frames)))
+    assert all(len(frame.sound) == frame.tick.n_samples for frame in frames)
+    assert 75 <= len(frames) <= 76
+    assert not any(shown.repeated or shown.lateness_ns for shown in show.shown)
+
+
+async def test_the_first_sound_is_published_within_60_ms_of_its_arrival(loaded: LoadedAvatar) -> None:
+    waits = []
+    for offset in range(0, 40, 4):
+        async with on_air(loaded) as show:
+            await show.wait_ms(1000 + offset)
+            show.session.hear(voice(0.5), "e")
+            show.session.end_speech()
+            await show.until(lambda: "speak_ended" in show.names())
+        waits += [shown.waited_ns / MS for shown in show.shown if shown.waited_ns is not None]
+    assert len(waits) == 10
+    assert max(waits) <= 60
+
+
+async def test_the_mouth_moves_with_the_speech_and_rests_in_silence(loaded: LoadedAvatar) -> None:
+    async with on_air(loaded) as show:
+        await show.wait_ms(500)
+        show.session.hear(voice(1), "e")
+        show.session.end_speech()
+        await show.until(lambda: "speak_ended" in show.names())
+        await show.wait_ms(1000)
+    frames = show.collector.frames
+    spoken = [frame for frame in frames if frame.sound.any()]
+    clip_frames = {id(clip.frames) for clip in loaded.bundle.clips.values()}
+    assert max(jaw(frame, loaded) for frame in spoken) > 0.5
+    rest = [frame for frame in frames if frame.tick.index > spoken[-1].tick.index + 6]
+    assert rest
+    shown = [np.asarray(frame.picture).base for frame in rest]
+    assert all(id(base) in clip_frames for base in shown if base is not None)
+
+
+async def test_an_interruption_silences_at_once_closes_the_mouth_and_lets_the_next_speech_through(
+    loaded: LoadedAvatar,
+) -> None:
+    rng = random.Random(3)
+    for attempt in range(20):
+        first, second = voice(4, seed=attempt), voice(0.7, seed=100 + attempt)
+        async with on_air(loaded) as show:
+            show.session.hear(first, "first")
+            await show.until(lambda: "speak_started" in show.names())
+            await show.wait_ms(rng.uniform(0, 3000))
+            show.session.interrupt("stop")
+            at_ns = show.clock.now_ns()
+            await show.wait_ms(rng.uniform(0, 100))
+            gap = len(show.collector.sound)
+            await show.wait_ms(400)
+            show.session.hear(second, "second")
+            show.session.end_speech()
+            await show.until(lambda: show.names().count("speak_ended") == 1)
+            await show.wait_ms(200)
+        heard = show.collector.heard
+        n_before = int(at_ns / 1e9 * SAMPLE_RATE)
+        quiet = heard[n_before + FRAME + SAMPLE_RATE // 100 :][: int(0.2 * SAMPLE_RATE)]
+        assert not quiet.any(), "silent within a frame and the fade"
+        closed_from = n_before // FRAME + 1 + 4
+        resting = [f for f in show.collector.frames if closed_from <= f.tick.index < gap + 9]
+        assert resting
+        bases = {id(clip.frames) for clip in loaded.bundle.clips.values()}
+        assert all(id(f.picture.base) in bases for f in resting if f.picture.base is not None)
+        assert np.array_equal(trimmed(heard[n_before + 5 * FRAME :]), second)
+        assert "speak_interrupted" in show.names()
+        assert show.collector.flushed == 1
+
+
+async def test_a_fade_ends_the_interrupted_sound_without_a_click(loaded: LoadedAvatar) -> None:
+    pcm = np.full(SAMPLE_RATE * 2, 8000, np.int16)
+    async with on_air(loaded) as show:
+        show.session.hear(pcm, "e")
+        await show.until(lambda: "speak_started" in show.names())
+        await show.wait_ms(500)
+        show.session.interrupt("stop")
+        await show.wait_ms(300)
+    steps = np.abs(np.diff(trimmed(show.collector.heard).astype(int)))
+    assert steps.max() < 100
+    assert np.any(show.collector.heard[:-1] > 0)
+
+
+async def test_an_interruption_in_silence_changes_nothing(loaded: LoadedAvatar) -> None:
+    async with on_air(loaded) as show:
+        await show.wait_ms(300)
+        show.session.interrupt("stop")
+        await show.wait_ms(300)
+        show.session.hear(voice(0.5), "e")
+        show.session.end_speech()
+        await show.until(lambda: "speak_ended" in show.names())
+    assert "speak_interrupted" not in show.names()
+    assert [frame.tick.index for frame in show.collector.frames] == list(range(len(show.collector.frames)))
+
+
+async def test_states_and_gestures_are_told_when_they_are_shown(loaded: LoadedAvatar) -> None:
+    async with on_air(loaded) as show:
+        show.session.enter("listen")
+        show.session.perform("nod")
+        show.session.perform("wave")
+        await show.wait_ms(3000)
+    assert {"event": "state_changed", "from": "idle", "to": "listen"} in show.events
+    named = [(event["event"], event["name"]) for event in show.events if "name" in event]
+    assert named == [("action_ignored", "wave"), ("action_started", "NOD"), ("action_ended", "NOD")]
+
+
+class StuckModel:
+    """The tiny avatar's own network, behind a gate that holds every batch back until it is opened."""
+
+    def __init__(self, loaded: LoadedAvatar) -> None:
+        import threading
+
+        assert loaded.model
+        self.spec = loaded.model.spec
+        self.gate = threading.Event()
+        self._draw = loaded.model.draw
+
+    def draw(self, batch):  # type: ignore[no-untyped-def]
+        self.gate.wait(10)
+        return self._draw(batch)
+
+
+async def test_a_late_picture_is_repeated_and_the_sound_goes_out_in_time(loaded: LoadedAvatar) -> None:
+    model, pcm = StuckModel(loaded), voice(1)
+    collector, shown = Collector(), list[Shown]()
+    with Inference() as inference:
+        clock = JumpingClock()
+        session = Session("s", loaded.bundle, model, inference, [collector], clock, on_shown=shown.append)
+        async with asyncio.TaskGroup() as tasks:
+            time = tasks.create_task(clock.run())
+            running = tasks.create_task(session.run())
+            session.hear(pcm, "e")
+            session.end_speech()
+            await clock.sleep_until(2000 * MS)
+            model.gate.set()
+            session.stop()
+            await running
+            time.cancel()
+    assert np.array_equal(trimmed(collector.heard), pcm)
+    assert sum(one.repeated for one in shown) >= 24
+    assert not any(one.lateness_ns for one in shown)
+    repeated = [one.frame for one in shown if one.repeated]
+    assert all(one.picture is repeated[0].picture for one in repeated)
+
+
+async def test_publishers_are_left_when_a_session_is_cancelled(loaded: LoadedAvatar) -> None:
+    collector = Collector()
+    with Inference() as inference:
+        clock = JumpingClock()
+        session = Session("s", loaded.bundle, loaded.model, inference, [collector], clock)
+        async with asyncio.TaskGroup() as tasks:
+            time = tasks.create_task(clock.run())
+            running = tasks.create_task(session.run())
+            await clock.sleep_until(500 * MS)
+            running.cancel()
+            await asyncio.wait([running])
+            time.cancel()
+    assert (collector.entered, collector.left) == (1, 1)
+
+
+@pytest.mark.parametrize(("avatar", "minutes"), [("body", 60), ("tiny", 3)])
+async def test_after_an_hour_of_speech_nothing_has_drifted_and_memory_is_flat(
+    avatar: str, minutes: int, tiny_avatar: Path, tiny_body: Path
+) -> None:
+    performer = Catalogue([tiny_avatar, tiny_body]).load(avatar)
+    minute, counter, process = voice(60), Counter(), psutil.Process()
+    async with on_air(performer, counter) as show:
+        sizes = []
+        for _ in range(minutes * 2):
+            show.session.hear(minute[: len(minute) // 2], "e")
+            await show.wait_ms(30_000)
+            show.shown.clear()
+            show.events.clear()
+            sizes.append(process.memory_info().rss)
+        show.session.end_speech()
+        await show.wait_ms(1000)
+    assert counter.n_heard >= minutes * len(minute)
+    last = show.session.timeline.tick(counter.n_frames - 1)
+    assert last.first_sample + last.n_samples == counter.n_heard
+    assert sizes[-1] <= sizes[len(sizes) // 2] + 4 * 2**20
+
+
+class Counter(Collector):
+    """Counts, and sees that every frame begins where the sound before it ended."""
+
+    n_heard = 0
+    n_frames = 0
+
+    def publish(self, frame: RenderedFrame) -> None:
+        assert frame.tick.first_sample == self.n_heard
+        self.n_heard += len(frame.sound)
+        self.n_frames += 1
