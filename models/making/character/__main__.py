@@ -1,4 +1,4 @@
-"""Render the embedded avatar: ``python -m models.making.character clips|mouths|still``."""
+"""Render the embedded avatar: ``python -m models.making.character all|clips|mouths|still``."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Read the command line and render; 0, or 2 where the head's data is missing."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    from models.making.character.clips import render_clip
+    from models.making.character.mouth_crops import render_mouths
     from models.making.character.presenter import build_presenter
 
     try:
@@ -25,19 +27,20 @@ def main(arguments: list[str] | None = None) -> int:
     except HeadDataMissing as missing:
         logging.getLogger(__name__).error("%s", missing)
         return 2
-    if options.command == "clips":
-        from models.making.character.clips import render_clip
-
-        for name in options.names:
-            render_clip(presenter, name, options.out / name, options.samples, options.step)
-    elif options.command == "mouths":
-        from models.making.character.mouth_crops import render_mouths
-
-        render_mouths(presenter, options.out, options.samples, options.first)
-    else:
+    if options.command == "still":
         from models.making.character.still import render_still
 
         render_still(presenter, options.viseme, options.smile, options.out, options.samples)
+    if options.command == "all":
+        render_mouths(presenter, options.out / "mouths", options.mouth_samples, options.first)
+    if options.command in ("clips", "all"):
+        clips = options.out / "clips" if options.command == "all" else options.out
+        for name in options.names:
+            render_clip(presenter, name, clips / name, options.samples, options.step)
+    if options.command == "mouths":
+        render_mouths(presenter, options.out, options.samples, options.first)
+    if options.command == "all":
+        render_mouths(presenter, options.out / "mouths", options.mouth_samples)
     return 0
 
 
@@ -56,6 +59,18 @@ def _parser() -> argparse.ArgumentParser:
     clips.add_argument("--out", type=Path, default=Path("work/clips"))
     clips.add_argument("--samples", type=int, default=10, help="light samples a pixel (default: %(default)s)")
     clips.add_argument("--step", type=int, default=1, help="render every STEP-th frame only")
+
+    everything = commands.add_parser(
+        "all", help="some mouth regions, the clips, then the other regions; can be resumed"
+    )
+    everything.add_argument(
+        "names", nargs="*", default=list(PERFORMANCES), metavar="CLIP", help=", ".join(PERFORMANCES)
+    )
+    everything.add_argument("--out", type=Path, default=Path("work"))
+    everything.add_argument("--samples", type=int, default=10, help="of clips (default: %(default)s)")
+    everything.add_argument("--mouth-samples", type=int, default=6, help="of mouth regions (default: %(default)s)")
+    everything.add_argument("--first", type=int, default=240, help="regions before the clips (default: %(default)s)")
+    everything.set_defaults(step=1)
 
     mouths = commands.add_parser("mouths", help="render the mouth regions that are not there yet")
     mouths.add_argument("--out", type=Path, default=Path("work/mouths"))
