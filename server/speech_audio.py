@@ -9,7 +9,8 @@ import numpy as np
 
 from avatar.audio import Pcm, silence
 from avatar.errors import AudioError
-from server.errors import CommandError
+from server.opus import SAMPLE_RATE as OPUS_HZ
+from server.opus import OggOpus, OpusPackets
 from server.resampling import Resampler, resampler
 from server.riff import SampleFormat, may_start_wave, starts_wave, wave_header
 
@@ -25,8 +26,9 @@ class SpeechDecoder:
     """Decodes one session's speech, in pieces of any size; the result is the same as for the whole at once.
 
     Raw samples are read as labelled. What begins with a RIFF header is a WAVE file, whatever its label; if the header
-    promises more than the message holds, the messages that follow under the same label go on with it. What has not
-    come whole yet (half a sample, half a header) is kept for the next piece.
+    promises more than the message holds, the messages that follow under the same label go on with it. What begins
+    with an Ogg page is Opus in Ogg, likewise; other messages labelled OPUS are one packet each. What has not come
+    whole yet (half a sample, half a header) is kept for the next piece.
 
     Resampling holds back the last few milliseconds until more comes, or ``end``.
     """
@@ -35,6 +37,7 @@ class SpeechDecoder:
         self._voice = _Voice(sample_rate)
         self._label: tuple[str, int] | None = None
         self._stream: _Stream | None = None
+        self._opus: OggOpus | OpusPackets | None = None
         self._head = b""  # the first bytes of a WAVE file whose header has not come whole
 
     def hear(self, data: bytes, sample_rate: int, encoding: str) -> Iterator[Pcm]:
@@ -42,16 +45,18 @@ class SpeechDecoder:
 
         Raises:
             AudioError: an encoding or rate that cannot be used, or a broken header; nothing of ``data`` is heard.
-            CommandError: an encoding that cannot be decoded yet.
+                While iterating: Opus that is broken; what came before is heard.
         """
         label = (encoding.upper(), sample_rate)
         same = label == self._label
+        self._opus = self._opus if same else None
+        if opus := self._opus_of(data, label):
+            self._label, self._stream, self._head, self._opus = label, None, b"", opus
+            return self._decoded_opus(opus, data)
         stream = self._stream if same and not starts_wave(data) else None
         head = b""
         if stream is None:
             begin, self._head = (self._head + data if same else data), b""
-            if label[0] == "OPUS" or begin[:4] == b"OggS":
-                raise CommandError("UNSUPPORTED_ENCODING", "OPUS is not supported yet; send PCM16 or PCM8")
             if may_start_wave(begin):
                 stream, data = _opened(begin)
                 head = begin if stream is None else b""
@@ -65,9 +70,26 @@ class SpeechDecoder:
             self._stream = None
         return self._decoded(stream, samples)
 
+    def _opus_of(self, data: bytes, label: tuple[str, int]) -> OggOpus | OpusPackets | None:
+        """What decodes ``data`` if it is Opus."""
+        if self._opus and not starts_wave(data):
+            begins_anew = data[:4] == b"OggS" and isinstance(self._opus, OpusPackets)
+            return OggOpus() if begins_anew else self._opus
+        if data[:4] == b"OggS":
+            return OggOpus()
+        return OpusPackets() if label[0] == "OPUS" and not starts_wave(data) else None
+
+    def _decoded_opus(self, opus: OggOpus | OpusPackets, data: bytes) -> Iterator[Pcm]:
+        try:
+            for pcm in opus.decode(data):
+                yield from self._voice.resample(pcm, OPUS_HZ)
+        except AudioError:
+            self._opus = None
+            raise
+
     def end(self) -> Pcm:
         """The rest of the utterance: what the resampler still held."""
-        self._label, self._stream, self._head = None, None, b""
+        self._label, self._stream, self._head, self._opus = None, None, b"", None
         return self._voice.end()
 
     def drop(self) -> None:

@@ -5,6 +5,7 @@ import struct
 import wave
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -156,6 +157,61 @@ def test_what_cannot_be_heard_is_refused_and_what_follows_is_heard(
     with pytest.raises(AudioError, match=words):
         decoder.hear(data, rate, encoding)
     assert np.array_equal(np.concatenate(list(decoder.hear(SPEECH.tobytes(), 48_000, "PCM16"))), SPEECH)
+
+
+def opus_file(pcm: Pcm, layout: str) -> bytes:
+    file = io.BytesIO()
+    with av.open(file, "w", format="ogg") as container:
+        stream = container.add_stream("libopus", rate=48_000, layout=layout)
+        for packet in [*stream.encode(audio_frame(pcm, layout)), *stream.encode(None)]:
+            container.mux(packet)
+    return file.getvalue()
+
+
+def opus_packets(pcm: Pcm) -> list[bytes]:
+    codec = av.AudioCodecContext.create("libopus", "w")
+    codec.sample_rate, codec.layout, codec.format = 48_000, "mono", "s16"
+    frames = [audio_frame(pcm[at : at + 960], "mono") for at in range(0, len(pcm), 960)]
+    return [bytes(packet) for frame in frames for packet in codec.encode(frame)]
+
+
+def audio_frame(pcm: Pcm, layout: str) -> av.AudioFrame:
+    samples = np.repeat(pcm, {"mono": 1, "stereo": 2}[layout])[None]
+    frame = av.AudioFrame.from_ndarray(samples, format="s16", layout=layout)
+    frame.sample_rate = 48_000
+    return frame
+
+
+TONE = (8000 * np.sin(np.arange(48_000) * 0.03)).astype("<i2")
+
+
+@pytest.mark.parametrize("label", ["OPUS", "PCM16"])
+@pytest.mark.parametrize("layout", ["mono", "stereo"])
+def test_opus_in_ogg_is_heard_whatever_its_label(label: str, layout: str) -> None:
+    heard = decoded([opus_file(TONE, layout)], 24_000, label)
+    assert np.corrcoef(heard[2000:46_000], TONE[2000:46_000])[0, 1] > 0.999
+
+
+@pytest.mark.parametrize("size", [4, 7, 100, 333, 1001, 4800])
+def test_opus_in_ogg_in_pieces_is_heard_like_the_whole(size: int) -> None:
+    data = opus_file(TONE, "mono")
+    assert np.array_equal(decoded(cut(data, size), 48_000, "OPUS"), decoded([data], 48_000, "OPUS"))
+
+
+def test_opus_packets_are_heard_one_a_message() -> None:
+    heard = decoded(opus_packets(TONE), 48_000, "OPUS")
+    delay = 312  # of the encoder, which Ogg's header would tell
+    assert np.corrcoef(heard[2000 + delay : 40_000 + delay], TONE[2000:40_000])[0, 1] > 0.999
+
+
+def test_broken_opus_is_refused_and_what_follows_is_heard() -> None:
+    decoder = SpeechDecoder(48_000)
+    no_packet, no_second_page, no_opus = b"\xff" * 50, b"OggS" + bytes(60), b"OggS" + bytes(22) + b"\x01\x05hello"
+    for broken in (no_packet, no_second_page, no_opus):
+        with pytest.raises(AudioError):
+            list(decoder.hear(broken, 48_000, "OPUS"))
+    heard = [pcm for packet in opus_packets(TONE) for pcm in decoder.hear(packet, 48_000, "OPUS")]
+    assert sum(map(len, heard)) == 48_000
 
 
 def test_the_protocols_own_sample_is_heard_whole() -> None:
