@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Read the command line and render; 0, or 2 where the head's data is missing."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    from models.making.character.clips import render_clip
+    from models.making.character.clips import render_clip, write_track
     from models.making.character.mouth_crops import render_mouths
     from models.making.character.presenter import build_presenter
 
@@ -35,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
         render_mouths(presenter, options.out / "mouths", options.mouth_samples, options.first)
     if options.command in ("clips", "all"):
         clips = options.out / "clips" if options.command == "all" else options.out
+        for name in options.names:
+            write_track(presenter, name, clips / name)
         for name in options.names:
             render_clip(presenter, name, clips / name, options.samples, options.step)
     if options.command == "mouths":

@@ -1,4 +1,8 @@
-"""Rendering the clips: one PNG a frame and the face track beside them. What is there already is not made again."""
+"""Rendering the clips: one PNG a frame and the face track beside them. What is there already is not made again.
+
+Where the head moves slowly only key frames are rendered, and the frames between them follow by optical flow. Lids are
+too quick for that: while they move, every frame is rendered.
+"""
 
 from __future__ import annotations
 
@@ -6,29 +10,68 @@ import logging
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from models.making.character.performance import PERFORMANCES
+from models.making.character.in_between import InBetween
+from models.making.character.performance import PERFORMANCES, Performance
 from models.making.character.presenter import Presenter
 from models.making.character.stage import render
 
 _LOG = logging.getLogger(__name__)
 
+KEYS = "keys"
+"""The folder of the frames that were rendered, beside the finished ones."""
 
-def render_clip(presenter: Presenter, name: str, folder: Path, n_samples: int, step: int = 1) -> int:
-    """Render what is missing of a clip (every ``step``-th frame) into ``folder``; returns the number of new frames.
+LIDS_MOVE = 0.02
+"""Change of ``eyeBlink`` between two frames from which on both are rendered."""
 
-    Leaves ``0000.png``… and ``track.npz`` with ``faces`` (n, 2, 3) float32: from crop to frame pixels.
+
+def key_frames(performance: Performance, step: int) -> list[int]:
+    """The frames to render: the first, the last, every ``step``-th, and those in which the lids move."""
+    lids = [performance.pose(frame).weights.get("eyeBlink", 0.0) for frame in range(performance.n_frames)]
+    moving = np.flatnonzero(np.abs(np.diff(lids)) > LIDS_MOVE)
+    last = performance.n_frames - 1
+    return sorted({*range(0, last, step), last, *moving.tolist(), *(moving + 1).tolist()})
+
+
+def render_clip(presenter: Presenter, name: str, folder: Path, n_samples: int, step: int | None = None) -> int:
+    """Renders what is missing of a clip's key frames, then makes the frames between; returns how many were rendered.
+
+    Leaves ``0000.png``… and ``track.npz`` with ``faces`` (n, 2, 3) float32: from crop to frame pixels; the key frames
+    as rendered are in the folder ``keys``.
+
+    Args:
+        step: frames from one key to the next; None takes the clip's own.
     """
     performance = PERFORMANCES[name]
     poses = [performance.pose(frame) for frame in range(performance.n_frames)]
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / KEYS).mkdir(parents=True, exist_ok=True)
     faces = np.stack([presenter.track.affine(pose) for pose in poses]).astype(np.float32)
     np.savez(folder / "track.npz", faces=faces)
-    missing = [frame for frame in range(0, len(poses), step) if not (folder / f"{frame:04d}.png").exists()]
+    keys = key_frames(performance, step or performance.key_step)
+    missing = [frame for frame in keys if not _key(folder, frame).exists()]
     for done, frame in enumerate(missing, start=1):
         began = time.monotonic()
         presenter.take(poses[frame])
-        render(folder / f"{frame:04d}.png", n_samples)
+        render(_key(folder, frame), n_samples)
         _LOG.info("%s %04d: %.1f s (%d of %d)", name, frame, time.monotonic() - began, done, len(missing))
+    complete_clip(folder, keys)
     return len(missing)
+
+
+def complete_clip(folder: Path, keys: list[int]) -> None:
+    """Writes every frame of a clip whose key frames are there."""
+    for first, last in zip(keys, keys[1:], strict=False):
+        pictures = [cv2.cvtColor(cv2.imread(str(_key(folder, key))), cv2.COLOR_BGR2RGB) for key in (first, last)]
+        between = InBetween(np.asarray(pictures[0], np.uint8), np.asarray(pictures[1], np.uint8))
+        for frame in range(first, last + 1):
+            if frame in (first, last):
+                picture = pictures[frame == last]
+            else:
+                picture = between.at((frame - first) / (last - first))
+            cv2.imwrite(str(folder / f"{frame:04d}.png"), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+
+
+def _key(folder: Path, frame: int) -> Path:
+    return folder / KEYS / f"{frame:04d}.png"
