@@ -31,5 +31,3 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # Its information lines hold the addresses of WebSockets, and those may hold tokens.
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 
 import uvicorn
 from starlette.applications import Starlette
 
+from avatar.errors import AvatarError
 from server.sessions import Sessions
 from server.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 class AvatarServer(uvicorn.Server):
@@ -29,6 +33,8 @@ class AvatarServer(uvicorn.Server):
                 # Speech does not shrink when it is deflated, and a deflated message may grow beyond its limit.
                 ws_per_message_deflate=False,
                 log_config=None,
+                # Its information lines hold the addresses of WebSockets, and those may hold tokens.
+                log_level="warning",
                 access_log=False,
                 timeout_graceful_shutdown=1,
             )
@@ -44,9 +50,24 @@ class AvatarServer(uvicorn.Server):
         return host, port
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()
+        """Takes connections. The port is taken first, before anything is loaded that would have been for nothing.
+
+        Raises:
+            AvatarError: the address or port cannot be had.
+        """
+        await super().startup(sockets or [_listening(self.config.host, self.config.port)])
+        if self.started:
+            host, port = self.address
+            log.info("listening", extra={"host": host, "port": port})
+            self.listening.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._sessions.drain()
         await super().shutdown(sockets)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise AvatarError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error

@@ -115,6 +115,20 @@ class Sessions:
         except SessionNotFound:
             raise InvalidToken from None
 
+    def admit(self, session_id: str, token: str | None) -> LiveSession:
+        """The session that a WebSocket is for; None as its token: it has not come yet.
+
+        Raises:
+            InvalidToken: the token does not open this session, or there is no such session. Which it is, nobody learns.
+        """
+        try:
+            live = self.get(session_id) if token is None else self.of_token(token)
+        except SessionNotFound:
+            raise InvalidToken from None
+        if live.id != session_id:
+            raise InvalidToken
+        return live
+
     async def stop(self, live: LiveSession) -> None:
         """Ends a session; returns when it has left its publishers."""
         live.end(Ending.STOPPED)

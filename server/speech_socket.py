@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket
 
 from avatar.errors import AvatarError
-from server.errors import ApiError, CloseCode, CommandError, InvalidToken, SessionNotFound, error_event
+from server.errors import ApiError, CloseCode, CommandError, error_event
 from server.live_session import LiveSession, Performing
 from server.outbox import Outbox
 from server.sessions import Sessions
@@ -43,7 +43,7 @@ async def speech_socket(websocket: WebSocket) -> None:
     settings: Settings = websocket.app.state.settings
     token = presented_token(websocket)
     try:
-        live = admitted(sessions, websocket.path_params["session_id"], token)
+        live = sessions.admit(websocket.path_params["session_id"], token)
     except ApiError as error:
         sessions.metrics.refusals.labels(error.code).inc()
         await websocket.send_denial_response(JSONResponse(error.body, error.status, error.headers))
@@ -64,21 +64,6 @@ def presented_token(websocket: WebSocket) -> str | None:
     """The session token that a handshake brought: in its header, or in its query."""
     query = websocket.query_params
     return bearer(websocket.headers.get("authorization")) or query.get("session_token") or query.get("token") or None
-
-
-def admitted(sessions: Sessions, session_id: str, token: str | None) -> LiveSession:
-    """The session that a handshake is for.
-
-    Raises:
-        InvalidToken: the token does not open this session, or there is no such session.
-    """
-    try:
-        live = sessions.get(session_id) if token is None else sessions.of_token(token)
-    except SessionNotFound:
-        raise InvalidToken from None
-    if live.id != session_id:
-        raise InvalidToken
-    return live
 
 
 class _Conversation:
@@ -119,7 +104,7 @@ class _Conversation:
             first = command(text) if isinstance(text, str) else None
             if not isinstance(first, Init) or not isinstance(text, str):
                 return False
-            admitted(self._sessions, self._live.id, first.session_token or "")
+            self._sessions.admit(self._live.id, first.session_token or "")
         except (TimeoutError, AvatarError):
             return False
         self._live.attach(self._outbox)
