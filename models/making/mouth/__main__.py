@@ -34,7 +34,7 @@ def train(
     checkpoint: Checkpoint_,
     minutes: Annotated[float, typer.Option(help="Time of all the training together.")] = 25,
     learning_rate: Annotated[float, typer.Option(help="At its highest.")] = 1.2e-3,
-    threads: Annotated[int, typer.Option(help="CPU threads to train on.")] = 2,
+    threads: Annotated[int, typer.Option(help="CPU threads to train on.")] = 1,
 ) -> None:
     """Train, or go on training; Ctrl-C saves and stops. Poses that arrive meanwhile are taken in."""
     import torch
@@ -74,7 +74,6 @@ def train(
 def mask(
     mouths: Mouths_,
     out: Annotated[Path, typer.Option(help="The mask, an 8-bit grey PNG.")],
-    threshold: Annotated[float, typer.Option(help="Levels (0-255) above which a pixel counts as moving.")] = 6.0,
     look: Annotated[Path | None, typer.Option(help="Also write the mask's outline over faces, to look at.")] = None,
 ) -> None:
     """Work out the soft mask of what moves when the mouth moves."""
@@ -83,7 +82,7 @@ def mask(
 
     poses = Mouths(mouths).read()
     mean, most = measure_motion(poses, PATCH)
-    soft = mouth_mask(most, threshold)
+    soft = mouth_mask(most)
     out.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(out), soft)
     if look is not None:

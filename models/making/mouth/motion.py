@@ -34,38 +34,37 @@ def measure_motion(poses: Sequence[Pose], patch: int) -> tuple[Map, Map]:
     return np.asarray(mean / max(n, 1), np.float32), second
 
 
-def mouth_mask(most: Map, threshold: float = 6.0, dilate_px: int = 4, feather_px: int = 10) -> NDArray[np.uint8]:
-    """A soft mask, uint8 (patch, patch): 255 wherever the face moves, falling to 0 around it and at the border.
+def mouth_mask(most: Map, still: float = 8.0, moving: float = 18.0, soft_px: float = 6.0) -> NDArray[np.uint8]:
+    """A soft mask, uint8 (patch, patch): 255 where the face moves, 0 where it is still and at the crop's border.
+
+    It falls where there is little to be seen of its falling: the mask follows the motion itself, widened and blurred,
+    with bays and holes filled.
 
     Args:
         most: the second map of `measure_motion`.
-        threshold: difference in levels above which a pixel counts as moving.
-        dilate_px: how far the mask goes beyond what moves before it starts to fall.
-        feather_px: over how many pixels it falls.
+        still: difference in levels up to which a neighbourhood counts as still.
+        moving: difference from which it is replaced altogether.
+        soft_px: standard deviation of the blur; the border's fall is a little over twice as wide.
     """
     patch = most.shape[0]
-    moving = (most > threshold).astype(np.uint8)
-    moving = np.asarray(cv2.morphologyEx(moving, cv2.MORPH_OPEN, _disc(2)), np.uint8)
-    moving = np.asarray(cv2.morphologyEx(moving, cv2.MORPH_CLOSE, _disc(patch // 10)), np.uint8)
-    moving = _largest(moving)
-    moving = np.asarray(cv2.dilate(moving, _disc(dilate_px)), np.uint8)
+    # Thin lines are the edge of hair and neck, moved by a fraction of a pixel.
+    motion = np.asarray(cv2.morphologyEx(most, cv2.MORPH_OPEN, _disc(patch // 50)), np.float32)
+    motion = np.asarray(cv2.dilate(np.minimum(motion, 2 * moving), _disc(patch // 40)), np.float32)
+    bay = patch // 10
+    framed = cv2.copyMakeBorder(motion, bay, bay, bay, bay, cv2.BORDER_REPLICATE)
+    filled = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, _disc(bay))
+    blurred = np.asarray(cv2.GaussianBlur(filled, (0, 0), soft_px), np.float64)[bay:-bay, bay:-bay]
     to_border = np.minimum.reduce(np.meshgrid(*[np.minimum(np.arange(patch), np.arange(patch)[::-1])] * 2))
-    outside = cv2.distanceTransform(1 - moving, cv2.DIST_L2, 5)
-    fall = np.clip(1 - outside / feather_px, 0, 1)
-    fall = np.minimum(fall, np.clip((to_border - 1) / feather_px, 0, 1))
-    smooth = cv2.GaussianBlur(fall * fall * (3 - 2 * fall), (0, 0), feather_px / 5)
-    smooth[to_border == 0] = 0
-    return np.asarray(np.round(smooth * 255), np.uint8)
+    share = _rise((blurred - still) / (moving - still)) * _rise((to_border - 0.5) / (2.3 * soft_px))
+    return np.asarray(np.round(255 * share), np.uint8)
+
+
+def _rise(value: NDArray[np.float64]) -> NDArray[np.float64]:
+    """0 below 0, 1 above 1, smooth between."""
+    t = np.clip(value, 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float64)
 
 
 def _disc(radius: int) -> NDArray[np.uint8]:
+    radius = max(1, radius)
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)), np.uint8)
-
-
-def _largest(moving: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Only the largest connected part."""
-    n, labels, stats, _ = cv2.connectedComponentsWithStats(moving)
-    if n < 2:
-        return moving
-    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
-    return np.asarray(labels == largest, np.uint8)
