@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     clips.add_argument("names", nargs="*", default=list(PERFORMANCES), metavar="CLIP", help=", ".join(PERFORMANCES))
     clips.add_argument("--out", type=Path, default=Path("work/clips"))
     clips.add_argument("--samples", type=int, default=10, help="light samples a pixel (default: %(default)s)")
-    clips.add_argument("--step", type=int, default=1, help="render every STEP-th frame only")
+    clips.add_argument("--step", type=int, default=None, help="frames from one that is rendered to the next")
 
     everything = commands.add_parser(
         "all", help="some mouth regions, the clips, then the other regions; can be resumed"
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     everything.add_argument("--samples", type=int, default=10, help="of clips (default: %(default)s)")
     everything.add_argument("--mouth-samples", type=int, default=6, help="of mouth regions (default: %(default)s)")
     everything.add_argument("--first", type=int, default=240, help="regions before the clips (default: %(default)s)")
-    everything.set_defaults(step=1)
+    everything.set_defaults(step=None)
 
     mouths = commands.add_parser("mouths", help="render the mouth regions that are not there yet")
     mouths.add_argument("--out", type=Path, default=Path("work/mouths"))

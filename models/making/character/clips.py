@@ -1,7 +1,7 @@
 """Rendering the clips: one PNG a frame and the face track beside them. What is there already is not made again.
 
-Where the head moves slowly only key frames are rendered, and the frames between them follow by optical flow. Lids are
-too quick for that: while they move, every frame is rendered.
+Where the head moves slowly only key frames are rendered, and the frames between them follow by optical flow. Lids and
+eyes are too quick for that: while they move, every frame is rendered.
 """
 
 from __future__ import annotations
@@ -24,22 +24,32 @@ KEYS = "keys"
 """The folder of the frames that were rendered, beside the finished ones."""
 
 LIDS_MOVE = 0.02
-"""Change of ``eyeBlink`` between two frames from which on both are rendered."""
+GAZE_MOVES_DEGREES = 0.7
+"""Change of ``eyeBlink``, or of the gaze, between two frames from which on both are rendered."""
 
 
 def key_frames(performance: Performance, step: int) -> list[int]:
-    """The frames to render: the first, the last, every ``step``-th, and those in which the lids move."""
-    lids = [performance.pose(frame).weights.get("eyeBlink", 0.0) for frame in range(performance.n_frames)]
-    moving = np.flatnonzero(np.abs(np.diff(lids)) > LIDS_MOVE)
+    """The frames to render: the first, the last, every ``step``-th, and those in which lids or eyes are quick."""
+    poses = [performance.pose(frame) for frame in range(performance.n_frames)]
+    lids = np.diff([pose.weights.get("eyeBlink", 0.0) for pose in poses])
+    gaze = np.hypot(np.diff([pose.gaze_right for pose in poses]), np.diff([pose.gaze_up for pose in poses]))
+    moving = np.flatnonzero((np.abs(lids) > LIDS_MOVE) | (gaze > GAZE_MOVES_DEGREES))
     last = performance.n_frames - 1
     return sorted({*range(0, last, step), last, *moving.tolist(), *(moving + 1).tolist()})
+
+
+def write_track(presenter: Presenter, name: str, folder: Path) -> None:
+    """Leaves ``track.npz`` with ``faces`` (n, 2, 3) float32: from crop to frame pixels."""
+    folder.mkdir(parents=True, exist_ok=True)
+    performance = PERFORMANCES[name]
+    faces = [presenter.track.affine(performance.pose(frame)) for frame in range(performance.n_frames)]
+    np.savez(folder / "track.npz", faces=np.stack(faces).astype(np.float32))
 
 
 def render_clip(presenter: Presenter, name: str, folder: Path, n_samples: int, step: int | None = None) -> int:
     """Renders what is missing of a clip's key frames, then makes the frames between; returns how many were rendered.
 
-    Leaves ``0000.png``… and ``track.npz`` with ``faces`` (n, 2, 3) float32: from crop to frame pixels; the key frames
-    as rendered are in the folder ``keys``.
+    Leaves ``0000.png``… and the track; the key frames as rendered are in the folder ``keys``.
 
     Args:
         step: frames from one key to the next; None takes the clip's own.
@@ -47,8 +57,7 @@ def render_clip(presenter: Presenter, name: str, folder: Path, n_samples: int, s
     performance = PERFORMANCES[name]
     poses = [performance.pose(frame) for frame in range(performance.n_frames)]
     (folder / KEYS).mkdir(parents=True, exist_ok=True)
-    faces = np.stack([presenter.track.affine(pose) for pose in poses]).astype(np.float32)
-    np.savez(folder / "track.npz", faces=faces)
+    write_track(presenter, name, folder)
     keys = key_frames(performance, step or performance.key_step)
     missing = [frame for frame in keys if not _key(folder, frame).exists()]
     for done, frame in enumerate(missing, start=1):

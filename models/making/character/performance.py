@@ -23,6 +23,8 @@ class Performance:
 
     n_frames: int
     swings: bool
+    key_step: int
+    """Frames from one that is rendered to the next, where the motion is slow."""
     motion: Callable[[float], Pose]
     """From the place in the clip, 0 (first frame) to 1 (last), to the pose."""
 
@@ -137,11 +139,11 @@ def _smile(place: float) -> Pose:
 
 PERFORMANCES: Mapping[str, Performance] = MappingProxyType(
     {
-        "idle": Performance(52, True, _idle),
-        "talk": Performance(52, True, _talk),
-        "nod": Performance(28, False, _nod),
-        "smile": Performance(28, False, _smile),
-        "listen": Performance(40, True, _listen),
+        "idle": Performance(52, True, 4, _idle),
+        "talk": Performance(52, True, 3, _talk),
+        "nod": Performance(28, False, 2, _nod),
+        "smile": Performance(28, False, 2, _smile),
+        "listen": Performance(40, True, 4, _listen),
     }
 )
 """The clips of the presenter, in the order they are rendered."""
