@@ -55,7 +55,8 @@ def mouth_mask(most: Map, still: float = 8.0, moving: float = 18.0, soft_px: flo
     filled = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, _disc(bay))
     blurred = np.asarray(cv2.GaussianBlur(filled, (0, 0), soft_px), np.float64)[bay:-bay, bay:-bay]
     to_border = np.minimum.reduce(np.meshgrid(*[np.minimum(np.arange(patch), np.arange(patch)[::-1])] * 2))
-    share = _rise((blurred - still) / (moving - still)) * _rise((to_border - 0.5) / (2.3 * soft_px))
+    share = cv2.GaussianBlur(_rise((blurred - still) / (moving - still)), (0, 0), soft_px / 2)
+    share = share * _rise((to_border - 0.5) / (2.3 * soft_px))
     return np.asarray(np.round(255 * share), np.uint8)
 
 
