@@ -192,7 +192,7 @@ class Session:
         async with AsyncExitStack() as stack:
             for publisher in self._publishers:
                 await stack.enter_async_context(publisher)
-            self._origin_ns = self._clock.now_ns()
+            self._origin_ns = self._clock.now_ns() + self._options.lead_ms * NS_PER_MS
             async with asyncio.TaskGroup() as tasks:
                 work = [tasks.create_task(self._render()), tasks.create_task(self._present())]
                 await self._stopped.wait()
