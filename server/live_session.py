@@ -91,7 +91,7 @@ class LiveSession:
         self._now = now
         self._outbox: Outbox | None = None
         self._started = self._heard = self._lost = now()
-        self._initialised = False
+        self._initialised = self._speaking = False
         self._changed = asyncio.Event()
 
     def begin(self, performing: Performing) -> None:
@@ -127,7 +127,11 @@ class LiveSession:
             self._heard = self._now()
 
     def emit(self, event: Event) -> None:
-        """Tells the client; where none is connected, nobody is told."""
+        """Tells the client; where none is connected, nobody is told. Who speaks is not idle."""
+        if event["event"] in ("speak_started", "speak_ended", "speak_interrupted"):
+            self._speaking = event["event"] == "speak_started"
+            self._heard = self._now()
+            self._changed.set()
         if self._outbox:
             self._outbox.put(event)
 
@@ -166,7 +170,8 @@ class LiveSession:
             never = self._settings.never_initialised_s or float("inf")
             limits.append((self._started, never, Ending.NEVER_INITIALISED))
         else:
-            limits.append((self._heard, self._idle_s or float("inf"), Ending.IDLE))
+            idle_s = float("inf") if self._speaking else self._idle_s or float("inf")
+            limits.append((self._heard, idle_s, Ending.IDLE))
             if self._outbox is None:
                 limits.append((self._lost, self._settings.grace_s, Ending.CONNECTION_LOST))
         return min((since + limit, ending) for since, limit, ending in limits)

@@ -107,6 +107,17 @@ async def test_an_operator_may_let_speech_alone_keep_a_session_alive() -> None:
             assert await closed_while_sending(caller, "heartbeat")
 
 
+async def test_an_avatar_that_speaks_is_not_idle() -> None:
+    async with running(idle_timeout_s=0.4) as server:
+        async with calling(await server.start()) as caller:
+            server.listeners[0].emit({"event": "speak_started", "utterance": 1, "event_id": "v"})
+            await caller.event("speak_started")
+            await asyncio.sleep(1)
+            server.listeners[0].emit({"event": "speak_ended", "utterance": 1, "played_ms": 1000})
+            assert (await caller.event())["event"] == "speak_ended"
+            assert (await caller.event())["reason"] == "idle"
+
+
 async def test_no_session_outlives_the_longest() -> None:
     async with running(longest_session_s=1) as server:
         async with calling(await server.start()) as caller:
