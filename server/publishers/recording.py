@@ -15,6 +15,7 @@ from avatar.geometry import Size
 from avatar.timeline import Timeline
 from server.encoding import Mp4Writer
 from server.publisher import RenderedFrame
+from server.publishers.ending import to_its_end
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class RecordingPublisher:
         with self._changed:
             self._ends = True
             self._changed.notify()
-        await _to_its_end(asyncio.create_task(asyncio.to_thread(self._thread.join, FINISH_S)))
+        await to_its_end(asyncio.to_thread(self._thread.join, FINISH_S))
         if self._thread.is_alive():
             self._fail(RecordingFailed(f"the file was not completed in {FINISH_S} s"))
 
@@ -113,16 +114,3 @@ class RecordingPublisher:
             log.error("recording failed: %s", error, extra={"recording": self.path.name})
         with self._changed:
             self._queue.clear()
-
-
-async def _to_its_end(task: asyncio.Task[None]) -> None:
-    """Wait for a task that must be finished even when the one who waits is cancelled, which is then passed on."""
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled:
-        raise cancelled
-    task.result()

@@ -109,13 +109,17 @@ def watch(path: Path) -> Watched:
 
 
 def delay(heard: NDArray[np.float32], spoken: Pcm, within: int) -> tuple[int, float]:
-    """By how many samples ``heard`` comes after ``spoken``, and how well the two correlate there (-1 to 1)."""
-    n = min(len(spoken), len(heard) - within, within + 48_000)
-    said = spoken[within:n].astype(np.float64)
-    correlations = []
-    for shift in range(-within, within + 1):
-        part = heard[within + shift : n + shift].astype(np.float64)
-        loudness = float(np.linalg.norm(said) * np.linalg.norm(part))
-        correlations.append(float(said @ part) / max(loudness, 1e-9))
+    """By how many samples ``heard`` comes after ``spoken``, and how well the two correlate there (-1 to 1).
+
+    Judged by the part of ``spoken`` between ``within`` samples from its start and two seconds later.
+    """
+    said = spoken[within : within + 48_000].astype(np.float64)
+    there = heard[: len(said) + 2 * within].astype(np.float64)
+    said = said[: len(there) - 2 * within]
+    n = 1 << (len(there) + len(said)).bit_length()
+    products = np.fft.irfft(np.fft.rfft(there, n) * np.conj(np.fft.rfft(said, n)), n)[: 2 * within + 1]
+    energy = np.concatenate([[0], np.cumsum(there**2)])
+    loudness = np.sqrt((energy[len(said) :] - energy[: -len(said)])[: 2 * within + 1] * (said @ said))
+    correlations = products / np.maximum(loudness, 1e-9)
     best = int(np.argmax(correlations))
-    return best - within, correlations[best]
+    return best - within, float(correlations[best])

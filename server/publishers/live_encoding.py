@@ -1,0 +1,174 @@
+"""Encoders for those who watch now: no look-ahead, one thread, a whole picture when asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal
+
+import av
+import numpy as np
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import PictureType
+
+from avatar.audio import Pcm
+from avatar.geometry import Size
+from avatar.pictures import Picture
+from avatar.timeline import FrameTick, Timeline
+from server.publisher import RenderedFrame
+
+VideoCodec = Literal["H264", "VP8"]
+
+BITS_PER_PIXEL = 0.25
+"""Bound of the bit rate: 1.6 Mbit/s for 512x512 at 25 fps; a talking head on a still background stays far below."""
+
+KEY_INTERVAL_S = 10
+"""Seconds between whole pictures where nobody asks for one."""
+
+OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
+OPUS_BIT_RATE = 64_000
+PACKET_MS = 20
+
+
+class LiveVideoEncoder:
+    """Turns I420 pictures into packets at once. Pictures may be left out between two calls."""
+
+    def __init__(self, codec: VideoCodec, size: Size, timeline: Timeline) -> None:
+        bit_rate = round(BITS_PER_PIXEL * size.width * size.height * timeline.fps)
+        context = CONTEXTS[codec](bit_rate)
+        context.width, context.height = size.width, size.height
+        context.pix_fmt = "yuv420p"
+        context.framerate = timeline.fps
+        context.time_base = Fraction(1, timeline.sample_rate)
+        context.gop_size = round(KEY_INTERVAL_S * timeline.fps)
+        context.thread_count = 1
+        self._context = context
+
+    def encode(self, picture: Picture, tick: FrameTick, *, whole: bool) -> list[av.Packet[Any]]:
+        """The packets of one picture, stamped with the tick's first sample.
+
+        Args:
+            whole: make it a key frame, from which one can begin to watch.
+        """
+        frame = av.VideoFrame.from_numpy_buffer(picture, "yuv420p")
+        frame.pts, frame.time_base, frame.duration = tick.first_sample, self._context.time_base, tick.n_samples
+        frame.pict_type = PictureType.I if whole else PictureType.NONE
+        return self._context.encode(frame)
+
+
+def _h264(bit_rate: int) -> VideoCodecContext:
+    context = av.CodecContext.create("libx264", "w")
+    context.profile = "Baseline"
+    context.options = {
+        "preset": "superfast",
+        "tune": "zerolatency",
+        "crf": "23",
+        "maxrate": str(bit_rate),
+        "bufsize": str(bit_rate // 2),
+        "forced-idr": "1",
+    }
+    return context
+
+
+def _vp8(bit_rate: int) -> VideoCodecContext:
+    context = av.CodecContext.create("libvpx", "w")
+    context.bit_rate = bit_rate
+    context.qmin, context.qmax = 4, 50
+    context.options = {
+        "deadline": "realtime",
+        "cpu-used": "-8",
+        "lag-in-frames": "0",
+        "static-thresh": "1",
+        "maxrate": str(bit_rate),
+        "bufsize": str(bit_rate),
+    }
+    return context
+
+
+CONTEXTS: Mapping[VideoCodec, Callable[[int], VideoCodecContext]] = {"H264": _h264, "VP8": _vp8}
+"""How each codec is set up, given its highest bit rate."""
+
+
+class LiveSoundEncoder:
+    """Cuts sound into Opus packets of 20 ms, each stamped with the sample that it begins with.
+
+    The stamps allow for the codec's own delay: what is decoded at a stamp is what was said there.
+    """
+
+    def __init__(self, sample_rate: int, first_sample: int) -> None:
+        if sample_rate not in OPUS_RATES:
+            raise ValueError(f"Opus encodes {', '.join(map(str, OPUS_RATES))} Hz, not {sample_rate} Hz")
+        context = av.CodecContext.create("libopus", "w")
+        context.format = av.AudioFormat("s16")
+        context.layout = av.AudioLayout("mono")
+        context.sample_rate = sample_rate
+        context.time_base = Fraction(1, sample_rate)
+        context.bit_rate = OPUS_BIT_RATE
+        context.options = {"application": "audio", "frame_duration": str(PACKET_MS), "compression_level": "5"}
+        self._context = context
+        self._n_packet = sample_rate * PACKET_MS // 1000
+        self._waiting = np.zeros(0, np.int16)
+        self._next_sample = first_sample
+
+    @property
+    def end(self) -> int:
+        """The first sample that it was not given yet."""
+        return self._next_sample + len(self._waiting)
+
+    def encode(self, sound: Pcm) -> list[av.Packet[Any]]:
+        """The packets that are complete with ``sound``, int16 (n,), which follows what was given before."""
+        self._waiting = np.concatenate([self._waiting, sound])
+        packets = []
+        while len(self._waiting) >= self._n_packet:
+            frame = av.AudioFrame.from_ndarray(self._waiting[None, : self._n_packet], "s16", "mono")
+            frame.sample_rate, frame.time_base = self._context.sample_rate, self._context.time_base
+            frame.pts = self._next_sample
+            packets += self._context.encode(frame)
+            self._waiting = self._waiting[self._n_packet :]
+            self._next_sample += self._n_packet
+        return packets
+
+
+@dataclass(frozen=True, slots=True)
+class LivePackets:
+    """A picture for each codec, and the packets that its sound completed."""
+
+    picture: Mapping[VideoCodec, list[av.Packet[Any]]]
+    sound: list[av.Packet[Any]]
+
+
+class LiveEncoder:
+    """Encodes a session's frames once for all who watch it, in the codecs that are in use. For one thread."""
+
+    def __init__(self, size: Size, timeline: Timeline) -> None:
+        self._size = size
+        self._timeline = timeline
+        self._pictures: dict[VideoCodec, LiveVideoEncoder] = {}
+        self._sound = LiveSoundEncoder(timeline.sample_rate, 0)
+
+    def encode(
+        self, frames: Sequence[RenderedFrame], codecs: Collection[VideoCodec], whole: Collection[VideoCodec]
+    ) -> LivePackets:
+        """Encode the sound of all frames, and the picture of the last.
+
+        Between two calls frames may be missing: whoever watches sees the same picture longer.
+
+        Args:
+            frames: one, or several where there was no time for each picture.
+            codecs: those in use; the encoders of others are given up.
+            whole: those in which somebody needs a whole picture.
+        """
+        last = frames[-1]
+        self._pictures = {codec: encoder for codec, encoder in self._pictures.items() if codec in codecs}
+        pictures: dict[VideoCodec, list[av.Packet[Any]]] = {}
+        for codec in codecs:
+            if codec not in self._pictures:
+                self._pictures[codec] = LiveVideoEncoder(codec, self._size, self._timeline)
+            pictures[codec] = self._pictures[codec].encode(last.picture, last.tick, whole=codec in whole)
+        sound: list[av.Packet[Any]] = []
+        for frame in frames:
+            if self._sound.end != frame.tick.first_sample:
+                self._sound = LiveSoundEncoder(self._timeline.sample_rate, frame.tick.first_sample)
+            sound += self._sound.encode(frame.sound)
+        return LivePackets(pictures, sound)

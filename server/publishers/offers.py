@@ -1,0 +1,40 @@
+"""What a viewer's offer leads to, for those who carry it: an answer or a refusal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from avatar.errors import AvatarError
+
+
+@dataclass(frozen=True, slots=True)
+class IceServer:
+    """A STUN or TURN server, its URL like ``stun:host:port`` or ``turn:host:port``."""
+
+    url: str
+    username: str | None = None
+    credential: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a viewer's offer.
+
+    Attributes:
+        viewer_id: names the viewer; a secret, for who knows it may hang up.
+    """
+
+    viewer_id: str
+    sdp: str
+
+
+class OfferRefused(AvatarError):
+    """An offer that is not SDP, or asks for neither picture nor sound."""
+
+
+class NoCommonCodec(OfferRefused):
+    """An offer without H.264 and VP8, or without Opus."""
+
+
+class TooManyViewers(AvatarError):
+    """The session is watched by as many as it may have."""
