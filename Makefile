@@ -1,0 +1,59 @@
+# Everything here works on a machine that has Python 3.11 or newer, pip and make; see README.md.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+SPEECH ?= server/studio/sample.wav
+
+.PHONY: help demo serve test check format system lips clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.base ## a server, a client that speaks to it, and the film of it: demo.mp4, demo.json (SPEECH=file.wav)
+	$(BIN)/avatar demo $(SPEECH) --out demo.mp4
+
+serve: $(VENV)/.base ## the server, with a page to see and hear the avatar at /studio
+	$(BIN)/avatar serve
+
+test: $(VENV)/.dev system ## every test
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev ## ruff, mypy and the test of the architecture
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+format: $(VENV)/.dev ## let ruff put the code in order
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+system: ## Debian packages that the tests use (a browser); needs root, else says what is missing
+	@sh .ci/system-packages
+
+lips: $(VENV)/.base ## lips judged on the pictures by a face tracker, in an environment of its own: docs/lips.png
+	@test -x .venv-lips/bin/python || { $(PYTHON) -m venv .venv-lips && .venv-lips/bin/python -m pip install --quiet \
+	    --disable-pip-version-check mediapipe==0.10.21 "numpy<2" matplotlib av soxr; }
+	$(BIN)/avatar render $(SPEECH) --out lips.mp4
+	.venv-lips/bin/python tests/lips.py lips.mp4 $(SPEECH) --plot docs/lips.png
+
+clean: ## environments, caches and what demo made
+	rm -rf $(VENV) .venv-lips .mypy_cache .ruff_cache .pytest_cache *.egg-info demo.mp4 demo.json lips.mp4
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, PYTHON=… names another") if sys.version_info < (3, 11) else None'
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing"
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing, with what the tests need"
+	@$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.base
