@@ -36,9 +36,9 @@ system: ## Debian packages that the tests use (a browser); needs root, else says
 
 lips: $(VENV)/.base ## lips judged on the pictures by a face tracker, in an environment of its own: docs/lips.png
 	@test -x .venv-lips/bin/python || { $(PYTHON) -m venv .venv-lips && .venv-lips/bin/python -m pip install --quiet \
-	    --disable-pip-version-check mediapipe==0.10.21 "numpy<2" matplotlib av soxr; }
+	    --disable-pip-version-check mediapipe==0.10.21 "numpy<2" matplotlib av; }
 	$(BIN)/avatar render $(SPEECH) --out lips.mp4
-	.venv-lips/bin/python tests/lips.py lips.mp4 $(SPEECH) --plot docs/lips.png
+	.venv-lips/bin/python models/making/lips_seen.py lips.mp4 --plot docs/lips.png
 
 clean: ## environments, caches and what demo made
 	rm -rf $(VENV) .venv-lips .mypy_cache .ruff_cache .pytest_cache *.egg-info demo.mp4 demo.json lips.mp4
