@@ -27,7 +27,7 @@ CLOSED = 0.15
 """Lips count as closed below this share of the gap that 95 % of the spoken frames stay under."""
 LAGS_S = np.arange(-30, 31) * HOP_S
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 
 
 def lip_gaps(film: Path) -> tuple[Floats, Floats]:

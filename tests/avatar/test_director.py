@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from avatar.bundle import Join
-from avatar.cues import Enter, Perform
+from avatar.cues import Enter, Perform, Wish
 from avatar.director import Director, Manner, Shot
 from avatar.errors import UnknownState
 from avatar.loops import loop_frame
@@ -95,7 +95,12 @@ def test_a_step_depends_on_nothing_but_the_state() -> None:
     director = Director(bundle(), MANNER)
     run(director, 7)
     before = director.state
-    script = [(True, [Perform("NOD")]), (True, []), (False, [Enter("listen")]), (False, [])]
+    script: list[tuple[bool, list[Wish]]] = [
+        (True, [Perform("NOD")]),
+        (True, []),
+        (False, [Enter("listen")]),
+        (False, []),
+    ]
     once = [director.step(speaking, wishes) for speaking, wishes in script]
     director.state = before
     assert [director.step(speaking, wishes) for speaking, wishes in script] == once

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from models.making.character.in_between import InBetween
+from models.making.character.in_between import InBetween, Rgb
 from models.making.character.performance import PERFORMANCES, Performance
 from models.making.character.presenter import Presenter
 from models.making.character.stage import render
@@ -72,14 +72,28 @@ def render_clip(presenter: Presenter, name: str, folder: Path, n_samples: int, s
 def complete_clip(folder: Path, keys: list[int]) -> None:
     """Writes every frame of a clip whose key frames are there."""
     for first, last in zip(keys, keys[1:], strict=False):
-        pictures = [cv2.cvtColor(cv2.imread(str(_key(folder, key))), cv2.COLOR_BGR2RGB) for key in (first, last)]
-        between = InBetween(np.asarray(pictures[0], np.uint8), np.asarray(pictures[1], np.uint8))
+        pictures = [_read(_key(folder, key)) for key in (first, last)]
+        between = InBetween(*pictures)
         for frame in range(first, last + 1):
             if frame in (first, last):
                 picture = pictures[frame == last]
             else:
                 picture = between.at((frame - first) / (last - first))
             cv2.imwrite(str(folder / f"{frame:04d}.png"), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+
+
+def _read(path: Path) -> Rgb:
+    picture = cv2.imread(str(path))
+    if picture is None:
+        raise FileNotFoundError(f"{path} is missing or broken; delete it and render the clip again")
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _read(path: Path) -> Rgb:
+    picture = cv2.imread(str(path))
+    if picture is None:
+        raise FileNotFoundError(f"key frame {path} cannot be read")
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _key(folder: Path, frame: int) -> Path:
