@@ -89,12 +89,5 @@ def _read(path: Path) -> Rgb:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _read(path: Path) -> Rgb:
-    picture = cv2.imread(str(path))
-    if picture is None:
-        raise FileNotFoundError(f"key frame {path} cannot be read")
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
-
-
 def _key(folder: Path, frame: int) -> Path:
     return folder / KEYS / f"{frame:04d}.png"

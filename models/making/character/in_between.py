@@ -22,8 +22,9 @@ class InBetween:
         grey_first, grey_last = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (first, last))
         self._first = first
         self._last = last
-        self._forth = flow.calc(grey_first, grey_last, None)
-        self._back = flow.calc(grey_last, grey_first, None)
+        empty = np.zeros((*grey_first.shape, 2), np.float32)
+        self._forth = np.asarray(flow.calc(grey_first, grey_last, empty.copy()), np.float32)
+        self._back = np.asarray(flow.calc(grey_last, grey_first, empty), np.float32)
 
     def at(self, moment: float) -> Rgb:
         """The picture at ``moment``, 0 (the first) to 1 (the last)."""
