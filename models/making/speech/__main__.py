@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     synthesise.add_argument("--only", default="", help="only voices whose name begins so")
 
     train = commands.add_parser("train", help="train from WORK/corpus, resuming WORK/RUN/checkpoint.pt")
-    train.add_argument("--minutes", type=float, default=50.0, help="of training in all; the learning rate ends there")
+    train.add_argument("--steps", type=int, default=4000, help="in all; over the last third the learning rate falls")
     train.add_argument("--threads", type=int, default=2)
     train.add_argument("--batch", type=int, default=24, help="stretches of 4 s in a batch")
     train.add_argument("--run", default="run", help="name of the run")
@@ -62,7 +62,7 @@ def _synthesise(options: argparse.Namespace, console: Console) -> None:
 def _train(options: argparse.Namespace, console: Console) -> None:
     from models.making.speech.training import Plan, train
 
-    plan = Plan(minutes=options.minutes, n_threads=options.threads, n_batch=options.batch)
+    plan = Plan(steps=options.steps, n_threads=options.threads, n_batch=options.batch)
     console.print(f"trained: {train(options.work / 'corpus', options.work / options.run, plan)}")
 
 

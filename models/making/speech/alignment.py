@@ -17,6 +17,8 @@ _FRAME_S = 0.010
 _FIRST_FRAME_S = 0.0078
 """A frame of pocketsphinx is centred at 10 t + 12.8 ms, so it stands for the time from 10 t + 7.8 ms on."""
 
+_BEAMS = (1e-50, 1e-80, 1e-120)
+
 _FROM_FLITE = {"ax": "AH", "axr": "ER", "ix": "IH", "dx": "T", "nx": "N", "el": "L", "en": "N", "em": "M"}
 
 
@@ -48,14 +50,24 @@ def recordings(folder: Path) -> list[Spoken]:
 
 
 def align(spoken: Spoken) -> Utterance:
-    """A recording's phones (ARPAbet) in time.
+    """A recording's phones (ARPAbet) in time; a wider search is slower, and tried where a narrower one fails."""
+    for beam in _BEAMS[:-1]:
+        try:
+            return _align(spoken, beam)
+        except Unaligned:
+            continue
+    return _align(spoken, _BEAMS[-1])
+
+
+def _align(spoken: Spoken, beam: float) -> Utterance:
+    """Align with one beam.
 
     First the words are aligned, which chooses their pronunciations; then each phone of these as a word of its own, because
     pocketsphinx's own pass over phones often does not reach its end.
     """
     from pocketsphinx import Decoder
 
-    decoder = Decoder(samprate=SAMPLE_RATE, loglevel="FATAL", beam=1e-57, wbeam=1e-40, pbeam=1e-57)
+    decoder = Decoder(samprate=SAMPLE_RATE, loglevel="FATAL", beam=beam, wbeam=beam, pbeam=beam)
     words = re.sub(r"[^a-z' ]", " ", spoken.words.lower().replace("-", " ")).split()
     for word in dict.fromkeys(words):
         if decoder.lookup_word(word) is None:

@@ -24,7 +24,7 @@ _HOP = SAMPLE_RATE * HOP_MS // 1000
 _SILENT_STRETCHES = 0.06
 """Share of stretches in which nobody speaks."""
 
-_LOOK_EVERY = 200
+_LOOK_EVERY = 20
 """Batches between two looks for newly recorded voices."""
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -44,11 +44,11 @@ def labelled(voice: Recorded) -> list[Labelled]:
 
 
 def _look(folder: Path, known: dict[Path, list[Labelled]]) -> None:
-    """Add the voices that have been recorded since; held-out voices are known, and empty."""
-    for path in sorted(folder.glob("*.npz")):
-        if path not in known:
-            voice = load(path)
-            known[path] = [] if voice.held_out else labelled(voice)
+    """Add a few voices not known yet, so that work can begin with the first; held-out voices are known, and empty."""
+    new = [path for path in sorted(folder.glob("*.npz")) if path not in known]
+    for path in new[:: max(1, len(new) // 4)]:
+        voice = load(path)
+        known[path] = [] if voice.held_out else labelled(voice)
 
 
 def label_indices(n_answers: int) -> NDArray[np.intp]:
@@ -70,7 +70,7 @@ class Stretches(IterableDataset[Batch]):
         torch.set_num_threads(1)
         known: dict[Path, list[Labelled]] = {}
         for number in itertools.count():
-            if number % _LOOK_EVERY == 0:
+            if number < 30 or number % _LOOK_EVERY == 0:
                 _look(self._folder, known)
                 voices = [voice for voice in known.values() if voice]
                 if not voices:

@@ -1,8 +1,7 @@
-"""Training of the speech encoder, for a given number of minutes, resumable at any moment."""
+"""Training of the speech encoder, for a given number of steps, resumable at any moment."""
 
 from __future__ import annotations
 
-import math
 import os
 import random
 import time
@@ -29,13 +28,13 @@ _POOL = 24
 
 @dataclass(frozen=True)
 class Plan:
-    """How to train: minutes of wall time, the highest learning rate, stretches a batch, answers a stretch, threads.
+    """How to train: steps, the highest learning rate, stretches a batch, answers a stretch, threads.
 
     Making a batch costs as much as learning from it, so each stretch is used ``n_uses`` times, each time among others (data
     echoing, Choi et al. 2019).
     """
 
-    minutes: float = 50.0
+    steps: int = 4000
     learning_rate: float = 1.5e-3
     n_batch: int = 24
     n_answers: int = 100
@@ -62,7 +61,7 @@ def _aperture(articulation: Tensor) -> Tensor:
 
 
 def train(corpus: Path, folder: Path, plan: Plan) -> Path:
-    """Train on ``corpus`` for the plan's minutes in all, from the last checkpoint in ``folder``; returns that checkpoint.
+    """Train on ``corpus`` for the plan's steps in all, from the last checkpoint in ``folder``; returns that checkpoint.
 
     It holds the trained weights, their moving average (what is exported), the optimiser's state and the time spent.
     """
@@ -96,18 +95,17 @@ def train(corpus: Path, folder: Path, plan: Plan) -> Path:
         os.replace(path.with_suffix(".part"), path)
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    saved_s, smooth = spent_s, [0.0, 0.0, 0.0, 0.0]
+    saved_s, first, smooth = spent_s, step, [0.0, 0.0, 0.0, 0.0]
     with Progress(*columns) as progress:
-        bar = progress.add_task("training", total=60 * plan.minutes, completed=spent_s)
+        bar = progress.add_task("training", total=plan.steps, completed=step)
         try:
-            before = math.inf
+            before = float("inf")
             for mel, visemes, articulation in _echoed(iter(loader), plan.n_uses):
                 before = min(before, time.monotonic())  # time counts from the first batch: reading the corpus is free
-                part = spent_s / (60 * plan.minutes)
-                if part >= 1:
+                if step >= plan.steps:
                     break
                 for group in optimiser.param_groups:
-                    group["lr"] = plan.learning_rate * _schedule(step, part)
+                    group["lr"] = plan.learning_rate * _schedule(step, plan.steps)
                 logits, channels = encoder(mel)
                 by_class, by_channel, opening = loss_of(logits, channels, visemes, articulation)
                 loss = by_class + 1.5 * by_channel + 6 * opening
@@ -121,9 +119,9 @@ def train(corpus: Path, folder: Path, plan: Plan) -> Path:
                 spent_s, before = spent_s + now - before, now
                 right = (logits.argmax(-1) == visemes).float().mean()
                 for i, value in enumerate((by_class, by_channel, opening, right)):
-                    smooth[i] += (float(value.detach()) - smooth[i]) * max(0.02, 1 / (step + 1))
+                    smooth[i] += (float(value.detach()) - smooth[i]) * max(0.02, 1 / (step - first))
                 described = "step {} class {:.3f} channels {:.3f} opening {:.4f} right {:.3f}".format(step, *smooth)
-                progress.update(bar, completed=spent_s, description=described)
+                progress.update(bar, completed=step, description=described)
                 if step % 50 == 0:
                     progress.console.log(f"{described} at {spent_s:.0f} s")
                 if spent_s - saved_s > _SAVE_EVERY_S:
@@ -146,9 +144,12 @@ def _echoed(fresh: Iterator[Batch], n_uses: int) -> Iterator[Batch]:
             yield mel[chosen], visemes[chosen], articulation[chosen]
 
 
-def _schedule(step: int, part: float) -> float:
-    """Share of the highest learning rate: up over 200 steps, then down along a cosine of the time spent."""
-    return min(1.0, (step + 1) / 200) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(part, 1.0))))
+def _schedule(step: int, steps: int) -> float:
+    """Share of the highest learning rate: up over 200 steps, level, and down to almost nothing over the last third.
+
+    Level, so that a run can be resumed with other ``steps`` to end it sooner or later.
+    """
+    return min(1.0, (step + 1) / 200, max(0.02, 3 * (1 - step / steps)))
 
 
 def _follow(average: nn.Module, trained: nn.Module, keep: float) -> None:

