@@ -3,10 +3,10 @@
 Frame ``i`` (from 0) describes the 25 ms of sound that end at sample ``(i + 1) * hop``: it is final once that sample's
 predecessor has arrived, and nothing later touches it. Before the first sample there is silence.
 
-25 ms Hann window, 10 ms hop, a Fourier transform of 32 ms (bins 31.25 Hz apart) of the windowed sound, power divided by the
-window's squared sum (so that a tone has the same level at every rate), 80 triangular bands between 60 and 7600 Hz, equally wide
-on the mel scale ``2595 log10(1 + f / 700)`` but never narrower than the bins' spacing, natural logarithm, and fixed constants
-that bring speech to about zero mean and unit variance.
+25 ms Hann window, 10 ms hop, a Fourier transform of 32 ms (bins 31.25 Hz apart) of the windowed sound, power divided
+by the window's squared sum (so that a tone has the same level at every rate), 80 triangular bands between 60 and
+7600 Hz, equally wide on the mel scale ``2595 log10(1 + f / 700)`` but never narrower than the bins' spacing, natural
+logarithm, and fixed constants that bring speech to about zero mean and unit variance.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def log_mel(samples: NDArray[np.int16] | NDArray[np.float32], sample_rate: int) 
 
 def _mel_bands() -> NDArray[np.float32]:
     """Weights (n_bins, 80) of the bins from 0 Hz up in each band; each band's weights add up to 1."""
-    mel = 2595 * np.log10(1 + np.array([LOWEST_HZ, HIGHEST_HZ]) / 700)
-    edges_hz = 700 * (10 ** (np.linspace(*mel, N_MELS + 2) / 2595) - 1)
+    lowest, highest = 2595 * np.log10(1 + LOWEST_HZ / 700), 2595 * np.log10(1 + HIGHEST_HZ / 700)
+    edges_hz = 700 * (10 ** (np.linspace(lowest, highest, N_MELS + 2) / 2595) - 1)
     bins_hz = np.arange(0, HIGHEST_HZ + 2 * _BIN_HZ, _BIN_HZ)[:, None]
     low, centre, high = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
     rising = (bins_hz - centre) / np.maximum(centre - low, _BIN_HZ)

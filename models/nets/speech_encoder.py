@@ -1,9 +1,10 @@
 """The speech encoder: a causal network from log-mel frames to articulation and visemes.
 
-It looks back about a second and ahead not at all: fed with frames that end ``LOOK_AHEAD_MS`` after a time, it tells what the mouth does
-at that time. Two convolutional stages, at 50 and at 25 steps a second, so that most of the work is done at the lower rate. All its
-convolutions are unpadded: ``WINDOW`` frames give exactly one answer, ``WINDOW + 4 n`` frames give ``n + 1``, 40 ms apart, each equal to
-the answer of its own window. A window may start at any frame, so answers can be had every 10 ms.
+It looks back about a second and ahead not at all: fed with frames that end ``LOOK_AHEAD_MS`` after a time, it tells
+what the mouth does at that time. Two convolutional stages, at 50 and at 25 steps a second, so that most of the work is
+done at the lower rate. All its convolutions are unpadded: ``WINDOW`` frames give exactly one answer, ``WINDOW + 4 n``
+frames give ``n + 1``, 40 ms apart, each equal to the answer of its own window. A window may start at any frame, so
+answers can be had every 10 ms.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class _Block(nn.Module):
 
     def forward(self, steps: Tensor) -> Tensor:
         change = self.mix(nn.functional.silu(self.over_time(self.normed(steps))))
-        return steps[:, :, self.trim :] + change
+        changed: Tensor = steps[:, :, self.trim :] + change
+        return changed
 
 
 class _Norm(nn.Module):
@@ -82,7 +84,7 @@ WINDOW = _window()
 
 
 class SpeechWindow(nn.Module):
-    """What is exported: one window of mel frames (batch, WINDOW, 80) to articulation (batch, 7) and logits (batch, 14)."""
+    """What is exported: a window of mel frames (batch, WINDOW, 80) to articulation (batch, 7), logits (batch, 14)."""
 
     def __init__(self, encoder: SpeechEncoder) -> None:
         super().__init__()

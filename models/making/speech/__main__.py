@@ -29,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     evaluate = commands.add_parser("evaluate", help="measure an encoder on human, neural and unseen synthetic voices")
     evaluate.add_argument("--encoder", type=Path, default=_SHIPPED, help="the .onnx file (default: the shipped one)")
-    evaluate.add_argument("--recordings", type=Path, default=Path("../shared/data/speech"), help="folder with words.tsv")
+    evaluate.add_argument(
+        "--recordings", type=Path, default=Path("../shared/data/speech"), help="folder with words.tsv"
+    )
     evaluate.add_argument("--json", type=Path, help="also write the figures here")
 
     export = commands.add_parser("export", help="write WORK/RUN/checkpoint.pt as ONNX with a .toml beside it")
@@ -81,7 +83,9 @@ def _export(options: argparse.Namespace, console: Console) -> None:
     figures: dict[str, float | str] = {}
     if options.figures:
         for name, one in json.loads(options.figures.read_text()).items():
-            figures |= {f"{name}_{key}": round(value, 3) for key, value in one.items() if isinstance(value, float | int)}
+            figures |= {
+                f"{name}_{key}": round(value, 3) for key, value in one.items() if isinstance(value, float | int)
+            }
     export(options.work / options.run / "checkpoint.pt", options.to, figures)
     console.print(f"{options.to}: {options.to.stat().st_size / 1e6:.1f} MB")
 

@@ -50,7 +50,7 @@ def recordings(folder: Path) -> list[Spoken]:
 
 
 def align(spoken: Spoken) -> Utterance:
-    """A recording's phones (ARPAbet) in time; a wider search is slower, and tried where a narrower one fails."""
+    """A recording's phones (ARPAbet) in time; a wider search, which is slower, is tried where a narrower one fails."""
     for beam in _BEAMS[:-1]:
         try:
             return _align(spoken, beam)
@@ -62,8 +62,8 @@ def align(spoken: Spoken) -> Utterance:
 def _align(spoken: Spoken, beam: float) -> Utterance:
     """Align with one beam.
 
-    First the words are aligned, which chooses their pronunciations; then each phone of these as a word of its own, because
-    pocketsphinx's own pass over phones often does not reach its end.
+    First the words are aligned, which chooses their pronunciations; then each phone of these as a word of its own,
+    because pocketsphinx's own pass over phones often does not reach its end.
     """
     from pocketsphinx import Decoder
 
@@ -106,6 +106,7 @@ def _aligned(decoder: object, text: str, spoken: Spoken) -> list[tuple[str, int,
 
 def _guessed(word: str) -> list[str]:
     """The phones of a word that pocketsphinx does not know, as flite would say them."""
-    printed = subprocess.run(["flite", "-ps", "-t", word, "none"], capture_output=True, check=True, text=True).stdout
+    command = ["flite", "-ps", "-t", word, "none"]
+    printed = subprocess.run(command, capture_output=True, check=True, text=True).stdout  # noqa: S603
     phones = [phone for phone in printed.split() if phone != "pau"]
     return [_FROM_FLITE.get(phone, phone.upper()) for phone in phones]

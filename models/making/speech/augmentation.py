@@ -13,7 +13,7 @@ Sound = NDArray[np.float32]
 
 
 def spoil(speech: Sound, babble: Sound, random: np.random.Generator) -> Sound:
-    """Speech (n,) in −1…1, heard through a random room, channel and level, with random noise; ``babble`` (n,) may be part of it.
+    """Speech (n,) in −1…1, heard through a random room, channel and level, with random noise or ``babble`` (n,).
 
     Nothing here moves speech in time: the room's first sound arrives at once and filters have no phase.
     """
@@ -22,8 +22,10 @@ def spoil(speech: Sound, babble: Sound, random: np.random.Generator) -> Sound:
     if random.random() < 0.75:
         response = _channel(n, random)
         if random.random() < 0.4:
-            response = response * np.fft.rfft(_room(random), 2 * (response.shape[0] - 1))
-        sound = np.fft.irfft(np.fft.rfft(sound, 2 * (response.shape[0] - 1)) * response)[:n].astype(np.float32)
+            room = np.fft.rfft(_room(random), 2 * (len(response) - 1))
+        else:
+            room = np.ones(1, np.complex64)
+        sound = np.fft.irfft(np.fft.rfft(sound, 2 * (len(response) - 1)) * response * room)[:n].astype(np.float32)
     if random.random() < 0.25:
         sound = np.tanh(sound * random.uniform(1, 6) / max(float(np.abs(sound).max()), 1e-3)).astype(np.float32)
     level = max(float(np.sqrt(np.mean(np.square(sound)))), 1e-4)
@@ -122,9 +124,10 @@ def _room(random: np.random.Generator) -> NDArray[np.float32]:
     """The impulse response of a room: the direct sound, then noise that dies away."""
     decay_s = random.uniform(0.12, 0.6)
     n = round(min(decay_s, 0.35) * SAMPLE_RATE)
-    tail = random.standard_normal(n) * np.exp(-6.9 * np.arange(n) / (decay_s * SAMPLE_RATE))
+    tail = random.standard_normal(n, np.float32)
+    tail *= np.exp(-6.9 * np.arange(n) / (decay_s * SAMPLE_RATE)).astype(np.float32)
     tail[: round(random.uniform(0.001, 0.012) * SAMPLE_RATE)] = 0
-    tail *= 10 ** (random.uniform(-16, 0) / 20) / max(float(np.sqrt(np.sum(np.square(tail)))), 1e-9)
+    tail *= np.float32(10 ** (random.uniform(-16, 0) / 20) / max(float(np.linalg.norm(tail)), 1e-9))
     tail[0] = 1
     return np.asarray(tail, np.float32)
 

@@ -90,7 +90,7 @@ class Stretches(IterableDataset[Batch]):
         if random.random() < _SILENT_STRETCHES:
             mel = log_mel(no_speech(n_samples, random), SAMPLE_RATE)
             return mel, np.zeros(len(indices), np.int64), np.zeros((len(indices), 7), np.float32)
-        voice = voices[random.choice(len(voices), p=shares)]
+        voice = voices[int(random.choice(len(voices), p=shares))]
         speed = float(np.exp(random.uniform(-0.13, 0.13))) if random.random() < 0.8 else 1.0
         source = _string_together(voice, round(n_samples * speed) + 2 * _HOP, random)
         places = np.arange(n_samples) * speed
@@ -98,7 +98,7 @@ class Stretches(IterableDataset[Batch]):
         babble = np.zeros(n_samples, np.float32)
         if random.random() < 0.2:
             for _ in range(random.integers(2, 5)):
-                other = _string_together(voices[random.integers(len(voices))], n_samples, random)
+                other = _string_together(voices[int(random.integers(len(voices)))], n_samples, random)
                 babble += other.pcm[:n_samples].astype(np.float32)
         mel = log_mel(spoil(sound, babble, random), SAMPLE_RATE)
         labels = np.minimum(np.round(indices * speed).astype(np.intp), len(source.track.visemes) - 1)
@@ -114,7 +114,7 @@ def _string_together(voice: Sequence[Labelled], n_samples: int, random: np.rando
     skip, length = int(random.integers(0, 300)), 0
     n_labels = n_samples // _HOP + 1
     while length < n_labels:
-        one = voice[random.integers(len(voice))]
+        one = voice[int(random.integers(len(voice)))]
         n_here = len(one.pcm) // _HOP
         first = min(skip, max(n_here - 100, 0))
         skip = 0

@@ -1,10 +1,10 @@
 """Articulation targets over time: neighbouring sounds share the mouth.
 
-Each phone pulls each channel towards its own target with its own strength (Cohen and Massaro, "Modeling coarticulation in
-synthetic visual speech", 1993: dominance functions). Here the strength of a phone over time is its stretch of time,
-weighted and smoothed by the channel's kernel, and the channel is the weighted mean of the targets. Vowels that are short
-are therefore reduced, and rounding spreads ahead over sounds that do not care. What must touch does: lips of P B M are
-pressed together at the sound's centre however short it is, and F V reach the teeth.
+Each phone pulls each channel towards its own target with its own strength (Cohen and Massaro, "Modeling coarticulation
+in synthetic visual speech", 1993: dominance functions). Here the strength of a phone over time is its stretch of time,
+weighted and smoothed by the channel's kernel, and the channel is the weighted mean of the targets. Vowels that are
+short are therefore reduced, and rounding spreads ahead over sounds that do not care. What must touch does: lips of
+P B M are pressed together at the sound's centre however short it is, and F V reach the teeth.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def track(alphabet: str, phones: Sequence[Phone], seconds: float) -> Track:
     """The mouth's movement over an utterance of ``seconds`` (its last label is at or before its end)."""
     sounds = _sounds(alphabet, phones)
     n_steps = round(seconds / _STEP_S) + 1
-    times = np.arange(n_steps) * _STEP_S
+    times = np.asarray(np.arange(n_steps) * _STEP_S, np.float64)
     shapes = np.zeros(n_steps, np.intp)
     visemes = np.zeros(n_steps, np.uint8)
     for sound in sounds:

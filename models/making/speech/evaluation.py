@@ -1,4 +1,4 @@
-"""How well an encoder does: on human speech and neural voices with aligned words, and on synthetic voices it never heard."""
+"""How well an encoder does: on human speech and neural voices with aligned words, and on voices it never heard."""
 
 from __future__ import annotations
 

@@ -14,18 +14,18 @@ from models.nets.speech_encoder import LOOK_AHEAD_MS, WINDOW, SpeechEncoder, Spe
 
 _OPSET = 18
 _LICENCE = """\
-# Trained for this project on synthetic speech only, made with eSpeak NG (GPL-3.0-or-later program), Flite and Festival voices from
-# Debian (BSD-like licences; HTS and diphone voices under their own free licences), and the Piper voice en_US-joe-medium (CC0). Texts
-# were written for the project, with words of the SCOWL list (public domain). No recording and no synthesiser's code or data is
-# part of the file. Licence of the weights: that of this repository.
+# Trained for this project on synthetic speech only, made with eSpeak NG (program: GPL-3.0-or-later), with Flite's and
+# Festival's voices as Debian packages them, and with the Piper voice en_US-joe-medium (CC0). Texts were written for
+# the project, with words of the SCOWL list (public domain). No recording and no part of a synthesiser is in the file.
+# Licence of the weights: that of this repository.
 """
 
 
 def export(checkpoint: Path, path: Path, figures: Mapping[str, float | str]) -> None:
     """Write the averaged weights of ``checkpoint`` to ``path`` (.onnx, weights stored as fp16) and a .toml sidecar.
 
-    Input ``mel`` (batch, WINDOW, 80) float32; outputs ``articulation`` (batch, 7) in 0…1 and ``visemes`` (batch, 14) logits. The window's
-    last frame ends ``LOOK_AHEAD_MS`` after the time that the outputs describe.
+    Input ``mel`` (batch, WINDOW, 80) float32; outputs ``articulation`` (batch, 7) in 0…1 and ``visemes`` (batch, 14)
+    logits. The window's last frame ends ``LOOK_AHEAD_MS`` after the time that the outputs describe.
     """
     import onnx
     import torch

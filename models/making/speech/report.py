@@ -12,8 +12,8 @@ from rich.table import Table
 
 from models.making.speech import corpus
 from models.making.speech.alignment import Spoken, Unaligned, align, recordings
-from models.making.speech.corpus import Recorded
 from models.making.speech.coarticulation import Track
+from models.making.speech.corpus import Recorded
 from models.making.speech.evaluation import Answers, Encode, Score, answers, openvino_encoder, score, truth
 
 _LONGEST_SYNTHETIC_S = 60.0
@@ -21,7 +21,7 @@ _LONGEST_SYNTHETIC_S = 60.0
 
 
 def figures_of(encoder: Path, work: Path, folder: Path, console: Console) -> dict[str, Score]:
-    """Score the encoder on each set that is there: human, neural (both aligned, and kept in ``work/aligned``), synthetic."""
+    """Score the encoder on each set there is: human, neural (both aligned, and kept in ``work/aligned``), synthetic."""
     facts = tomllib.loads(encoder.with_suffix(".toml").read_text(encoding="utf-8"))
     encode = openvino_encoder(encoder)
     aligned = _aligned(work / "aligned", folder, console)
@@ -37,7 +37,9 @@ def figures_of(encoder: Path, work: Path, folder: Path, console: Console) -> dic
             console.print(f"[yellow]{name}: skipped, nothing to measure on")
             continue
         limit = _LONGEST_SYNTHETIC_S if name == "unseen synthetic" else float("inf")
-        pairs = [pair for voice in voices for pair in _pairs(voice, encode, facts["window"], facts["look_ahead_ms"], limit)]
+        pairs = [
+            pair for voice in voices for pair in _pairs(voice, encode, facts["window"], facts["look_ahead_ms"], limit)
+        ]
         scores[name] = score(pairs)
     return scores
 

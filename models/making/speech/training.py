@@ -30,8 +30,8 @@ _POOL = 24
 class Plan:
     """How to train: steps, the highest learning rate, stretches a batch, answers a stretch, threads.
 
-    Making a batch costs as much as learning from it, so each stretch is used ``n_uses`` times, each time among others (data
-    echoing, Choi et al. 2019).
+    Making a batch costs as much as learning from it, so each stretch is used ``n_uses`` times, each time among others
+    (data echoing, Choi et al. 2019).
     """
 
     steps: int = 4000
@@ -110,7 +110,7 @@ def train(corpus: Path, folder: Path, plan: Plan) -> Path:
                 by_class, by_channel, opening = loss_of(logits, channels, visemes, articulation)
                 loss = by_class + 1.5 * by_channel + 6 * opening
                 optimiser.zero_grad(set_to_none=True)
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
                 optimiser.step()
                 step += 1
@@ -139,7 +139,9 @@ def _echoed(fresh: Iterator[Batch], n_uses: int) -> Iterator[Batch]:
         pool.append(next(fresh))
         pool = pool[-_POOL:]
         for _ in range(n_uses if len(pool) > 4 else 1):
-            mel, visemes, articulation = (torch.cat(column) for column in zip(*random.sample(pool, min(3, len(pool)))))
+            mel, visemes, articulation = (
+                torch.cat(column) for column in zip(*random.sample(pool, min(3, len(pool))), strict=True)
+            )
             chosen = torch.randperm(len(mel))[: len(pool[0][0])]
             yield mel[chosen], visemes[chosen], articulation[chosen]
 

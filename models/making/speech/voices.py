@@ -116,9 +116,7 @@ def _flite(voice: str, stretch: float, mean_hz: float, minutes: float, held_out:
     return Voice(f"flite_{voice}_{stretch}_{mean_hz:.0f}", "en", "arpabet", minutes, speak, held_out)
 
 
-def _festival(
-    voice: str, language: str, alphabet: str, encoding: str, minutes: float, held_out: bool = False
-) -> Voice:
+def _festival(voice: str, language: str, alphabet: str, encoding: str, minutes: float, held_out: bool = False) -> Voice:
     speak = functools.partial(festival.utterances, voice=voice, encoding=encoding)
     return Voice(f"festival_{voice}", language, alphabet, minutes, speak, held_out)
 

@@ -18,11 +18,11 @@ _LATE_S = 0.012
 
 
 class _Name(ctypes.Union):
-    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]  # noqa: RUF012
+    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
 
 
 class _Event(ctypes.Structure):
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("type", ctypes.c_int),
         ("unique_identifier", ctypes.c_uint),
         ("text_position", ctypes.c_int),
@@ -88,5 +88,5 @@ def utterances(
         ends = [(label.strip("_:|ˈˌ ") or PAUSE, onsets[i + 1]) for i, (_, label) in enumerate(events)]
         if events and events[0][0] > 0:
             ends.insert(0, (PAUSE, events[0][0]))
-        samples = np.concatenate(pieces).astype(np.float32) / 32768
+        samples = np.concatenate(pieces).astype(np.float32) / np.float32(32768)
         yield Utterance(at_sample_rate(samples, sample_rate), phones_from_ends(ends, seconds, -_LATE_S))

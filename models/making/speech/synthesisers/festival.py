@@ -37,14 +37,16 @@ def utterances(
             quoted = text.replace("\\", " ").replace('"', " ")
             lines.append(f'(unwind-protect (say_to "{number}" "{quoted}") nil)\n')
         script.write_bytes("".join(lines).encode(encoding, "ignore"))
-        subprocess.run(["festival", "-b", str(script)], capture_output=True, check=False)
+        subprocess.run(["festival", "-b", str(script)], capture_output=True, check=False)  # noqa: S603, S607
         for number in range(len(texts)):
             sound, segments = Path(folder, f"{number}.wav"), Path(folder, f"{number}.segments")
             if not (sound.exists() and segments.exists()):
                 continue  # this voice cannot say this text
             with wave.open(str(sound)) as file:
                 sample_rate = file.getframerate()
-                samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
+                samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / np.float32(
+                    32768
+                )
             ends = []
             for line in segments.read_text(encoding="latin-1").splitlines():
                 name, _, end = line.rpartition(" ")

@@ -22,10 +22,12 @@ def utterances(texts: Sequence[str], voice: str, *, stretch: float = 1.0, mean_h
         path = Path(folder, "speech.wav")
         for text in texts:
             command = ["flite", "-voice", voice, *settings, "-psdur", "-t", f"{text} ", "-o", str(path)]
-            printed = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+            printed = subprocess.run(command, capture_output=True, check=True, text=True).stdout  # noqa: S603
             pairs = [pair.rpartition(":") for pair in printed.split() if ":" in pair]
             with wave.open(str(path)) as file:
                 sample_rate = file.getframerate()
-                samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
+                samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / np.float32(
+                    32768
+                )
             ends = [(name, float(end)) for name, _, end in pairs]
             yield Utterance(at_sample_rate(samples, sample_rate), phones_from_ends(ends, len(samples) / sample_rate))

