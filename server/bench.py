@@ -41,13 +41,14 @@ class Figures:
     lateness_ms: list[float] = field(default_factory=list)
     first_frame_ms: list[float] = field(default_factory=list)
     interrupt_ms: list[float] = field(default_factory=list)
+    seconds: float = 0.0
     cpu_seconds_per_second: float = 0.0
     rss_mb: float = 0.0
 
-    def as_json(self, sessions: int, seconds: float) -> dict[str, object]:
+    def as_json(self, sessions: int) -> dict[str, object]:
         return {
             "sessions": sessions,
-            "seconds": seconds,
+            "seconds": round(self.seconds, 1),
             "frames": self.frames,
             "late_frames": self.late_frames,
             "repeated_frames": self.repeated_frames,
@@ -140,7 +141,10 @@ async def bench(
     publishers: MakePublishers,
     progress: Callable[[float], None] = lambda seconds: None,
 ) -> Figures:
-    """Runs ``n_sessions`` for ``seconds``; ``progress`` is told the seconds that are over."""
+    """Runs ``n_sessions`` for ``seconds`` and until each has finished its utterance.
+
+    ``progress`` is told the seconds that are over.
+    """
     figures, process = Figures(), psutil.Process()
     with Inference() as inference:
         sessions = [
@@ -170,6 +174,7 @@ async def bench(
             used, elapsed = process.cpu_times(), time.monotonic() - begin
             for session in sessions:
                 session.stop()
+    figures.seconds = elapsed
     figures.cpu_seconds_per_second = (used.user + used.system - cpu.user - cpu.system) / elapsed
     figures.rss_mb = process.memory_info().rss / 2**20
     return figures

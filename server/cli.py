@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -170,8 +171,8 @@ def doctor(runtime: Runtime = "auto") -> None:
     for finding in findings(runtime):
         ok &= finding.ok
         mark = "[green]ok  [/]" if finding.ok else "[red]FAIL[/]"
-        remedy = f"  [dim]→ {finding.remedy}[/]" if finding.remedy else ""
-        console.print(f"{mark} {finding.what}: {finding.found}{remedy}", highlight=False)
+        remedy = f"  [dim]→ {escape(finding.remedy)}[/]" if finding.remedy else ""
+        console.print(f"{mark} {finding.what}: {escape(finding.found)}{remedy}", highlight=False, soft_wrap=True)
     if not ok:
         raise typer.Exit(1)
 
@@ -204,7 +205,7 @@ def bench(
             loaded.bundle, loaded.model, pcm, rate, sessions, seconds, make, lambda done: progress(done, seconds)
         )
         measured = asyncio.run(_interruptible(run))
-    figures = measured.as_json(sessions, seconds)
+    figures = measured.as_json(sessions)
     if as_json:
         _print_json(figures)
         return

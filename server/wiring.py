@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import signal
 import sys
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -148,6 +149,9 @@ def serve_forever(settings: Settings) -> None:
         sys.stderr.write(f"No AVATAR_API_KEYS set. This server's key, until it ends: {key}\n")
         sys.stderr.write(f"Studio: http://{settings.host}:{settings.port}/studio#key={key}\n")
     server = build_server(settings)
+    # Once it has shut down, uvicorn sends itself the signal that ended it: an orderly end is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     server.run()
     if not server.started:
         raise AvatarError(f"could not listen on {settings.host}:{settings.port}")
