@@ -28,7 +28,9 @@ KEY_INTERVAL_S = 10
 
 OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 OPUS_BIT_RATE = 64_000
-PACKET_MS = 20
+PACKET_MS = (40, 20)
+"""Lengths of a packet of sound: as long as a frame where that can be, so that each leaves when its first sample is due,
+for players conclude from when packets left which sound belongs to which picture. Else as short as usual."""
 
 
 class LiveVideoEncoder:
@@ -91,12 +93,16 @@ CONTEXTS: Mapping[VideoCodec, Callable[[int], VideoCodecContext]] = {"H264": _h2
 
 
 class LiveSoundEncoder:
-    """Cuts sound into Opus packets of 20 ms, each stamped with the sample that it begins with.
+    """Cuts sound into Opus packets, each stamped with the sample that it begins with.
 
     The stamps allow for the codec's own delay: what is decoded at a stamp is what was said there.
+
+    Args:
+        first_sample: where the sound begins.
+        packet_ms: length of a packet, one of ``PACKET_MS``.
     """
 
-    def __init__(self, sample_rate: int, first_sample: int) -> None:
+    def __init__(self, sample_rate: int, first_sample: int, packet_ms: int) -> None:
         if sample_rate not in OPUS_RATES:
             raise ValueError(f"Opus encodes {', '.join(map(str, OPUS_RATES))} Hz, not {sample_rate} Hz")
         context = av.CodecContext.create("libopus", "w")
@@ -105,9 +111,9 @@ class LiveSoundEncoder:
         context.sample_rate = sample_rate
         context.time_base = Fraction(1, sample_rate)
         context.bit_rate = OPUS_BIT_RATE
-        context.options = {"application": "audio", "frame_duration": str(PACKET_MS), "compression_level": "5"}
+        context.options = {"application": "audio", "frame_duration": str(packet_ms), "compression_level": "5"}
         self._context = context
-        self._n_packet = sample_rate * PACKET_MS // 1000
+        self._n_packet = sample_rate * packet_ms // 1000
         self._waiting = np.zeros(0, np.int16)
         self._next_sample = first_sample
 
@@ -145,7 +151,8 @@ class LiveEncoder:
         self._size = size
         self._timeline = timeline
         self._pictures: dict[VideoCodec, LiveVideoEncoder] = {}
-        self._sound = LiveSoundEncoder(timeline.sample_rate, 0)
+        self._packet_ms = next((ms for ms in PACKET_MS if ms * timeline.fps == 1000), PACKET_MS[-1])
+        self._sound = self._sound_from(0)
 
     def encode(
         self, frames: Sequence[RenderedFrame], codecs: Collection[VideoCodec], whole: Collection[VideoCodec]
@@ -169,6 +176,9 @@ class LiveEncoder:
         sound: list[av.Packet[Any]] = []
         for frame in frames:
             if self._sound.end != frame.tick.first_sample:
-                self._sound = LiveSoundEncoder(self._timeline.sample_rate, frame.tick.first_sample)
+                self._sound = self._sound_from(frame.tick.first_sample)
             sound += self._sound.encode(frame.sound)
         return LivePackets(pictures, sound)
+
+    def _sound_from(self, sample: int) -> LiveSoundEncoder:
+        return LiveSoundEncoder(self._timeline.sample_rate, sample, self._packet_ms)

@@ -22,14 +22,14 @@ from aiortc.exceptions import OperationError
 from aiortc.mediastreams import MediaStreamError
 from aiortc.sdp import SessionDescription
 
-from server.publishers.live_encoding import PACKET_MS, VideoCodec
+from server.publishers.live_encoding import VideoCodec
 from server.publishers.offers import NoCommonCodec, OfferRefused
 
 PICTURES_HELD = 5
 """Pictures that wait for a connection; beyond that all are dropped, up to the next whole one."""
 
-SOUND_HELD_MS = 2000
-"""Sound that waits for a connection that stands still; beyond that the oldest is dropped."""
+SOUND_HELD = 50
+"""Packets of sound that wait for a connection that stands still; beyond that the oldest is dropped."""
 
 CODECS: Sequence[VideoCodec] = ("H264", "VP8")
 """Most wanted first: H.264 costs half as much as VP8."""
@@ -70,7 +70,7 @@ class SoundTrack(PacketTrack):
 
     def send(self, packets: Sequence[av.Packet[Any]]) -> None:
         for packet in packets if self.is_read else ():
-            if len(self._queue) >= SOUND_HELD_MS // PACKET_MS:
+            if len(self._queue) >= SOUND_HELD:
                 self._queue.popleft()
             self._put(packet)
 

@@ -7,6 +7,7 @@ import { Watching } from "./watching.js";
 
 const FIGURES_EVERY_MS = 1_000;
 const LOG_LINES = 300;
+const TROUBLE = new Set(["error", "warning", "action_ignored"]);
 const $ = (id) => document.getElementById(id);
 
 let session = null;
@@ -90,8 +91,8 @@ async function stop() {
 
 function follow(one) {
   one.addEventListener("event", ({ detail: { event, ...rest } }) => {
-    log(`${event} ${Object.entries(rest).filter(([name]) => name !== "event_id").map(([k, v]) => `${k}=${v}`).join(" ")}`,
-      event === "error" || event === "warning" ? "bad" : "heard");
+    const details = Object.entries(rest).filter(([name]) => !name.endsWith("_id"));
+    log([event, ...details.map(([name, value]) => `${name}=${value}`)].join(" "), TROUBLE.has(event) ? "bad" : "heard");
     if (event === "state_changed") showState(rest.to);
     if (event === "speak_started" && firstVoiceAt !== null) {
       $("first-word").textContent = `${Math.round(performance.now() - firstVoiceAt)} ms`;
@@ -232,6 +233,13 @@ $("microphone").onkeydown = (event) => {
   holdMicrophone(true);
 };
 $("microphone").onkeyup = (event) => holds(event) && holdMicrophone(false);
+for (const [name, held] of [["keydown", true], ["keyup", false]]) {
+  document.addEventListener(name, (event) => {
+    if (event.key !== " " || event.target !== document.body) return;
+    event.preventDefault();
+    holdMicrophone(held);
+  });
+}
 addEventListener("pagehide", () => {
   watching?.stop(); // nothing can be waited for any more
   session?.stop();

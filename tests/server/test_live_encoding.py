@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from avatar.timeline import Timeline
-from server.publishers.live_encoding import LiveEncoder, LiveSoundEncoder, LiveVideoEncoder, VideoCodec
+from server.publishers.live_encoding import PACKET_MS, LiveEncoder, LiveSoundEncoder, LiveVideoEncoder, VideoCodec
 from tests.server.show import Show, delay, number_on
 
 DECODERS = {"H264": "h264", "VP8": "vp8"}
@@ -57,13 +57,14 @@ def test_one_can_begin_to_watch_at_a_whole_picture(codec: VideoCodec) -> None:
 
 
 @pytest.mark.parametrize("rate", [16000, 24000, 48000])
-def test_sound_is_decoded_at_the_time_at_which_it_was_said(rate: int) -> None:
+@pytest.mark.parametrize("packet_ms", PACKET_MS)
+def test_sound_is_decoded_at_the_time_at_which_it_was_said(rate: int, packet_ms: int) -> None:
     show = Show(timeline=Timeline(Fraction(30), rate))
-    encoder = LiveSoundEncoder(rate, 0)
+    encoder = LiveSoundEncoder(rate, 0, packet_ms)
     packets = [packet for frame in show.frames(60) for packet in encoder.encode(frame.sound)]
-    assert len(packets) == 100
+    assert len(packets) == 2000 // packet_ms
     pts = [packet.pts for packet in packets if packet.pts is not None]
-    assert np.diff(pts).tolist() == [rate // 50] * 99
+    assert set(np.diff(pts)) == {rate * packet_ms // 1000}
     said = np.repeat(show.sound_of(60), 48000 // rate)
     offset, correlation = delay(heard(packets), said, within=1000)
     assert abs(offset + pts[0] * 48000 // rate) <= 48  # 1 ms
@@ -72,7 +73,17 @@ def test_sound_is_decoded_at_the_time_at_which_it_was_said(rate: int) -> None:
 
 def test_sound_that_opus_does_not_know_is_refused_with_the_rates_that_it_does() -> None:
     with pytest.raises(ValueError, match="Opus encodes 8000, 12000, 16000, 24000, 48000 Hz, not 44100 Hz"):
-        LiveSoundEncoder(44100, 0)
+        LiveSoundEncoder(44100, 0, 20)
+
+
+@pytest.mark.parametrize(("fps", "n_packets"), [(25, 1), (50, 1), (Fraction(25, 2), 4)])
+def test_a_packet_of_sound_is_as_long_as_a_frame_where_it_can_be(fps: Fraction, n_packets: int) -> None:
+    show = Show(timeline=Timeline(Fraction(fps), 48000))
+    encoder = LiveEncoder(show.size, show.timeline)
+    for frame in show.frames(3):
+        packets = encoder.encode([frame], [], []).sound
+        assert len(packets) == n_packets
+        assert packets[0].pts == frame.tick.first_sample - 312  # the codec's own delay
 
 
 def test_after_a_gap_sound_goes_on_under_the_right_time() -> None:
@@ -102,4 +113,4 @@ def test_where_several_frames_wait_pictures_are_left_out_but_no_sound() -> None:
     frames = list(show.frames(10))
     steps = [encoder.encode(late, ["H264"], []) for late in ([frames[0]], frames[1:6], [frames[6]], frames[7:])]
     assert seen("H264", [packet for step in steps for packet in step.picture["H264"]]) == [0, 5, 6, 9]
-    assert len([packet for step in steps for packet in step.sound]) == 20
+    assert len([packet for step in steps for packet in step.sound]) == 10

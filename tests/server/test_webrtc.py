@@ -293,7 +293,7 @@ async def test_a_connection_that_stands_still_loses_the_oldest_sound() -> None:
     encoder = LiveEncoder(show.size, show.timeline)
     reading = asyncio.create_task(track.recv())
     await asyncio.sleep(0)
-    packets = [p for f in show.frames(75) for p in encoder.encode([f], [], []).sound]
+    packets = [p for f in show.frames(100) for p in encoder.encode([f], [], []).sound]
     track.send(packets)
     assert await reading is packets[50]
     assert await track.recv() is packets[51]
