@@ -53,13 +53,20 @@ class AvatarServer(uvicorn.Server):
         """Takes connections. The port is taken first, before anything is loaded that would have been for nothing.
 
         Raises:
-            AvatarError: the address or port cannot be had.
+            AvatarError: the address or port cannot be had, or what the server needs could not be made ready.
         """
-        await super().startup(sockets or [_listening(self.config.host, self.config.port)])
-        if self.started:
-            host, port = self.address
-            log.info("listening", extra={"host": host, "port": port})
-            self.listening.set()
+        sockets = sockets or [_listening(self.config.host, self.config.port)]
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            raise AvatarError("the server could not start; the log says why") from None
+        finally:
+            if not self.started:
+                for taken in sockets:
+                    taken.close()
+        host, port = self.address
+        log.info("listening", extra={"host": host, "port": port})
+        self.listening.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._sessions.drain()

@@ -3,6 +3,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -33,6 +36,20 @@ async def test_an_address_that_is_not_this_machines_is_refused() -> None:
     settings = replace(SETTINGS, host="192.0.2.1")
     with pytest.raises(AvatarError, match="cannot listen on 192.0.2.1"):
         await AvatarServer(create_app(settings, listen, lambda: ["ava"]), settings).serve()
+
+
+async def test_a_server_that_cannot_be_made_ready_gives_its_port_back() -> None:
+    @asynccontextmanager
+    async def broken() -> AsyncIterator[None]:
+        raise OSError("the model is gone")
+        yield
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        settings = replace(SETTINGS, port=free.getsockname()[1])
+    app = create_app(settings, listen, lambda: ["ava"], resources=[broken()])
+    with pytest.raises(AvatarError, match="could not start"):
+        await AvatarServer(app, settings).serve()
+    socket.create_server(("127.0.0.1", settings.port)).close()
 
 
 async def test_sigterm_ends_the_sessions_and_then_the_server() -> None:
