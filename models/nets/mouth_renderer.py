@@ -1,11 +1,12 @@
 """The mouth renderer: a face with its mouth at rest, and what the mouth is to do, to the face that does it.
 
 Faces are aligned in crop space and a renderer belongs to one avatar, so most of what is drawn depends on the
-articulation alone: a mixture of learned pictures (as in active appearance models, Cootes et al., 1998) makes a draft,
-which costs one small matrix product. A U-Net fits the draft to the crop: over the whole face at a quarter of its size,
-and in a window around the lips at full size. The image half (`look`) sees only the crop, so a clip's frames can be
-looked at once and for all; the drawing half (`paint`) is conditioned on the articulation by feature-wise scales and
-shifts (FiLM, Perez et al., 2018). There is no normalisation layer: residual convolutions keep the signal in range.
+articulation and a few numbers that tell the crop's pose and smile (its likeness): a mixture of learned pictures (as in
+active appearance models, Cootes et al., 1998) makes a draft, which costs one small matrix product. A U-Net fits the
+draft to the crop: over the whole face at a quarter of its size, and in a window around the lips at full size. The image
+half (`look`) sees only the crop, so a clip's frames can be looked at once and for all; the drawing half (`paint`) is
+conditioned by feature-wise scales and shifts (FiLM, Perez et al., 2018). There is no normalisation layer: residual
+convolutions keep the signal in range.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from avatar.geometry import Box
 
 WHITE = 255.0
 HALF = 127.5
+LIKENESS = 0.4
+"""The numbers of a likeness stay within this of 0: beside articulations, which go to 1, poses differ little."""
 _GATE = 16.0
 """How fast drawing sets in as the articulation leaves zero: at 0.1 the mouth is nine tenths the network's."""
 
@@ -38,8 +41,9 @@ class RendererConfig:
         window_width: channels at 1/2 of the window's size.
         n_window: convolutions of the drawing half in the window.
         n_full: channels at the window's full size.
-        hidden: width of the articulation's embedding.
-        n_outline: channels of what the articulation alone gives to the U-Net, at 1/16.
+        hidden: width of the embedding of articulation and likeness.
+        n_likeness: how many numbers tell the crop's pose and smile.
+        n_outline: channels of what the embedding gives to the U-Net, at 1/16.
         rank: how many pictures are mixed for the draft.
         fade_px: over how many pixels what the window adds sets in at its border.
     """
@@ -52,6 +56,7 @@ class RendererConfig:
     n_window: int = 3
     n_full: int = 12
     hidden: int = 128
+    n_likeness: int = 4
     n_outline: int = 32
     rank: int = 40
     fade_px: int = 8
@@ -118,8 +123,9 @@ class MouthRenderer(nn.Module):
         self.window_entry = nn.Conv2d(12, inner, 3, padding=1)
         self.window_seer = _Residual(inner)
 
+        self.likeness = nn.Linear(3 * (config.patch // 8) ** 2, config.n_likeness)
         self.embedding = nn.Sequential(
-            nn.Linear(len(CHANNELS), hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()
+            nn.Linear(len(CHANNELS) + config.n_likeness, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()
         )
         self.mixture = nn.Linear(hidden, config.rank)
         self.pictures = nn.Linear(config.rank, sum(config.n_draft))
@@ -143,17 +149,18 @@ class MouthRenderer(nn.Module):
         self.register_buffer("fade", _fade(config.window, config.fade_px), persistent=False)
 
     def look(self, crop: Tensor) -> tuple[Tensor, ...]:
-        """What the image half sees in crops (b, 3, patch, patch), 0–255: at 1/4, 1/8, 1/16; the window."""
+        """What the image half sees in crops (b, 3, patch, patch), 0–255: 1/4, 1/8, 1/16; window; likeness."""
         colours, window = crop / HALF - 1, self.config.window
         image, seen = functional.pixel_unshuffle(colours, 4), list[Tensor]()
         for entry, seer in zip(self.entries, self.seers, strict=True):
             image = seer(entry(functional.relu(image) if seen else image))
             seen.append(image)
         near = functional.pixel_unshuffle(colours[:, :, window.rows, window.columns], 2)
-        return (*seen, self.window_seer(self.window_entry(near)))
+        likeness = self.likeness(functional.avg_pool2d(colours, 8).flatten(1)).clamp(-LIKENESS, LIKENESS)
+        return (*seen, self.window_seer(self.window_entry(near)), likeness)
 
     def draft(self, embedded: Tensor) -> tuple[Tensor, Tensor]:
-        """What the articulation alone adds, ±1: to the face (b, 3, patch / 2, patch / 2), and more in the window."""
+        """What the mixture adds, ±1: to the face (b, 3, patch / 2, patch / 2), and more in the window."""
         patch, window = self.config.patch, self.config.window
         face, near = self.pictures(self.mixture(embedded)).split(self.config.n_draft, dim=1)
         return (
@@ -167,8 +174,8 @@ class MouthRenderer(nn.Module):
         At articulation zero a patch is its crop, exactly.
         """
         config, window = self.config, self.config.window
-        *scales, window_seen = seen
-        embedded = self.embedding(articulation)
+        *scales, window_seen, likeness = seen
+        embedded = self.embedding(torch.cat([articulation, likeness], dim=1))
         face, near = self.draft(embedded)
 
         cells = config.patch // 16

@@ -32,11 +32,13 @@ def synthesize(mouths: Mouths_, poses: Annotated[int, typer.Option(help="How man
 def train(
     mouths: Mouths_,
     checkpoint: Checkpoint_,
-    minutes: Annotated[float, typer.Option(help="Time of all the training together.")] = 25,
+    minutes: Annotated[
+        float, typer.Option(help="Time of all the training together; 0 only works out the first draft.")
+    ] = 25,
     learning_rate: Annotated[float, typer.Option(help="At its highest.")] = 1.2e-3,
     threads: Annotated[int, typer.Option(help="CPU threads to train on.")] = 1,
 ) -> None:
-    """Train, or go on training; Ctrl-C saves and stops. Poses that arrive meanwhile are taken in."""
+    """Work out a first draft, then train; or go on training. Ctrl-C saves and stops; new poses are taken in."""
     import torch
 
     from models.making.mouth.regions import Mouths

@@ -1,12 +1,14 @@
-"""A renderer's first draft, worked out instead of trained.
+"""A renderer's first draft, worked out instead of trained: seconds where gradient descent takes an hour.
 
-The principal components of what speech adds to a face at rest become the pictures that the renderer mixes, and a
-moment's regression teaches it the mixture for each articulation. Training then starts from a face that speaks already.
+The principal components of what speech adds to a face at rest become the pictures that the renderer mixes, those of
+the faces at rest its likenesses. A Gaussian process (Rasmussen & Williams, 2006, algorithm 2.1) tells the mixture for
+any articulation and likeness; the renderer's small embedding learns from it. Training starts from a face that speaks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,29 +16,87 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from avatar.articulation import CHANNELS, TARGETS
 from models.making.mouth.lessons import to_images
 from models.making.mouth.regions import Pose
-from models.nets.mouth_renderer import HALF, MouthRenderer, gate
+from models.nets.mouth_renderer import HALF, LIKENESS, MouthRenderer, gate
 
 _LEAST_GATE = 0.3
 """Mouths that hardly move say little about what to add to them: they are not scaled up further than this."""
 
+_REACH, _NOISE = 1.6, 1e-3
+"""Length scale and noise of the Gaussian process, by cross-validation over poses of the embedded avatar."""
 
-def prime(network: MouthRenderer, poses: Sequence[Pose], weight: NDArray[np.float32], n_steps: int = 1500) -> float:
-    """Give the network its pictures and its mixture.
+_LIKENESS_SPREAD = 0.1
+"""Standard deviation of a likeness, by the same: how much a difference of poses counts beside one of articulations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mixing:
+    """A Gaussian process from articulations and likenesses (n, 7 + likenesses) to amounts of pictures (n, rank)."""
+
+    places: Tensor
+    solved: Tensor
+
+    @classmethod
+    def fit(cls, places: Tensor, amounts: Tensor) -> Mixing:
+        """The process through ``amounts`` at ``places``."""
+        covariance = _kernel(places, places) + _NOISE * torch.eye(len(places), dtype=torch.float64)
+        return cls(places, torch.cholesky_solve(amounts.double(), torch.linalg.cholesky(covariance)))
+
+    def at(self, places: Tensor) -> Tensor:
+        """Its mean."""
+        return (_kernel(places, self.places) @ self.solved).float()
+
+
+def prime(
+    network: MouthRenderer, poses: Sequence[Pose], weight: NDArray[np.float32], n_steps: int = 1500, seed: int = 1
+) -> float:
+    """Give the network its likenesses, its pictures and its mixture.
 
     Args:
         network: changed in place.
         poses: to learn from.
         weight: how much each pixel counts, (patch, patch), mean 1.
-        n_steps: of the regression; a few milliseconds each.
+        n_steps: in which the embedding learns the mixture; a millisecond each.
 
     Returns:
         The share of the (weighted) variance that the pictures hold.
     """
-    config, patch = network.config, network.config.patch
-    window = config.window
-    added, articulations = _what_speech_adds(poses, patch)
+    added, articulations = _what_speech_adds(poses, network.config.patch)
+    likenesses = _set_likeness(network, poses)
+    of_pose = torch.tensor([index for index, pose in enumerate(poses) for _ in (pose.rest, *pose.spoken)])
+    amounts, strengths, held = _set_pictures(network, added, weight)
+    mixing = Mixing.fit(torch.cat([articulations, likenesses[of_pose]], dim=1), amounts)
+    _teach(network, mixing, articulations, likenesses, strengths / strengths[0], n_steps, seed)
+    return held
+
+
+def _set_likeness(network: MouthRenderer, poses: Sequence[Pose]) -> Tensor:
+    """Make the network see what poses differ in most; the likeness of each of them."""
+    rests = torch.from_numpy(to_images([pose.rest.crop(network.config.patch) for pose in poses])) / HALF - 1
+    small = functional.avg_pool2d(rests, 8).flatten(1)
+    mean = small.mean(dim=0)
+    _, values, components = torch.linalg.svd(small - mean, full_matrices=False)
+    n = min(network.config.n_likeness, len(poses) - 1)
+    spread = _LIKENESS_SPREAD * len(poses) ** 0.5 / values[:n].clamp_min(1e-6)
+    with torch.no_grad():
+        network.likeness.weight.zero_()
+        network.likeness.bias.zero_()
+        network.likeness.weight[:n] = components[:n] * spread[:, None]
+        network.likeness.bias[:n] = -(network.likeness.weight[:n] @ mean)
+        likenesses: Tensor = network.likeness(small).clamp(-LIKENESS, LIKENESS)
+    return likenesses
+
+
+def _set_pictures(network: MouthRenderer, added: Tensor, weight: NDArray[np.float32]) -> tuple[Tensor, Tensor, float]:
+    """Make the network's pictures the principal components of ``added``.
+
+    Returns:
+        How much of each picture each mouth has, (n, rank), with mean square 1; how strong the pictures are; and which
+        share of the variance they hold.
+    """
+    config, window = network.config, network.config.window
     importance = torch.from_numpy(weight).sqrt()
     halves = functional.avg_pool2d(added, 2)
     rest = added - functional.interpolate(halves, scale_factor=2.0, mode="bilinear", align_corners=False)
@@ -49,43 +109,70 @@ def prime(network: MouthRenderer, poses: Sequence[Pose], weight: NDArray[np.floa
     mean = rows.mean(dim=0)
     weighted = (rows - mean) * scale
 
-    # The components through the (n, n) matrix of inner products: n mouths are far fewer than pixels.
+    # Through the (n, n) matrix of inner products: mouths are far fewer than pixels.
     values, vectors = torch.linalg.eigh((weighted @ weighted.T).double())
     n = min(config.rank, len(rows) - 1)
-    strengths = values.flip(0)[:n].clamp_min(1e-12).sqrt().float()
-    amounts = vectors.flip(1)[:, :n].float() * len(rows) ** 0.5
-    pictures = (weighted.T @ amounts) / len(rows) / scale[:, None]
-    held = float(values.flip(0)[:n].sum() / values.sum())
-
+    strengths = torch.zeros(config.rank)
+    amounts = torch.zeros(len(rows), config.rank)
+    strengths[:n] = values.flip(0)[:n].clamp_min(1e-12).sqrt().float()
+    amounts[:, :n] = vectors.flip(1)[:, :n].float() * len(rows) ** 0.5
     with torch.no_grad():
-        network.pictures.weight.zero_()
-        network.pictures.weight[:, :n] = pictures
+        network.pictures.weight.copy_((weighted.T @ amounts) / len(rows) / scale[:, None])
         network.pictures.bias.copy_(mean)
-    _fit_mixture(network, articulations, amounts, strengths / strengths[0], n_steps)
-    return held
+    return amounts, strengths, float(values.flip(0)[:n].sum() / values.sum())
 
 
-def _fit_mixture(
-    network: MouthRenderer, articulations: Tensor, amounts: Tensor, importance: Tensor, n_steps: int
+def _teach(
+    network: MouthRenderer,
+    mixing: Mixing,
+    articulations: Tensor,
+    likenesses: Tensor,
+    importance: Tensor,
+    n_steps: int,
+    seed: int,
 ) -> None:
+    """Teach the embedding what the process says of the known mouths, of visemes and all between them."""
+    random = torch.Generator().manual_seed(seed)
+    visemes = torch.from_numpy(TARGETS.copy())
+    n = 128
+
+    def some(rows: Tensor) -> Tensor:
+        return rows[torch.randint(len(rows), (n,), generator=random)]
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=random)
+
     parameters = [*network.embedding.parameters(), *network.mixture.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=4e-3, weight_decay=1e-3)
+    optimiser = torch.optim.Adam(parameters, lr=4e-3)
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, n_steps)
     for _ in range(n_steps):
-        noisy = articulations + 0.01 * torch.randn_like(articulations)
-        found = network.mixture(network.embedding(noisy))[:, : amounts.shape[1]]
-        loss = (((found - amounts) * importance) ** 2).mean()
+        share = uniform(n, 1)
+        between = (share * some(visemes) + (1 - share) * some(visemes)) * 1.1 * uniform(n, 1)
+        anything = uniform(n, len(CHANNELS)) ** 2 * (0.2 + 0.5 * uniform(n, 1))
+        said = torch.cat([some(articulations), between, anything]).clamp(0, 1)
+        seen = torch.cat([some(likenesses) for _ in range(3)])
+        places = torch.cat([said, seen + 0.02 * torch.randn(seen.shape, generator=random)], dim=1)
+        loss = (((network.mixture(network.embedding(places)) - mixing.at(places)) * importance) ** 2).mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         falling.step()
 
 
+def _kernel(a: Tensor, b: Tensor) -> Tensor:
+    return torch.exp(-0.5 * torch.cdist(a.double(), b.double()) ** 2 / _REACH**2)
+
+
 def _what_speech_adds(poses: Sequence[Pose], patch: int) -> tuple[Tensor, Tensor]:
-    """Differences from rest (n, 3, patch, patch), ±2 at most before the gate is taken out, and articulations (n, 7)."""
+    """Differences from rest (n, 3, patch, patch), ±2 at most before the gate is taken out, and articulations (n, 7).
+
+    A pose at rest is among its mouths: nothing said, nothing added.
+    """
     differences, articulations = [], []
     for pose in poses:
         rest = pose.rest.crop(patch).astype(np.float32)
+        differences.append(np.zeros_like(rest))
+        articulations.append(np.zeros(len(CHANNELS), np.float32))
         for spoken in pose.spoken:
             differences.append(spoken.crop(patch).astype(np.float32) - rest)
             articulations.append(spoken.articulation)
