@@ -5,7 +5,7 @@ After draft-ietf-wish-whep. Candidates come complete with the answer, so there i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from starlette.requests import Request
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from server.errors import ApiError, InvalidToken, PayloadTooLarge, SessionNotFound, Unavailable
-from server.publishers.offers import Answer, NoCommonCodec, OfferRefused, TooManyViewers
+from server.publishers.offers import Answer, NoCommonCodec, NotOnAir, OfferRefused, TooManyViewers
 from server.tokens import bearer
 
 MAX_OFFER_BYTES = 64 * 1024
@@ -37,6 +37,14 @@ class OfferNotAcceptable(ApiError):
 
 class UnsupportedMediaType(ApiError):
     status, error, code = 415, "Unsupported media type", "UNSUPPORTED_MEDIA_TYPE"
+
+
+class StreamNotThere(ApiError):
+    status, error, code = 409, "Conflict", "NOT_ON_AIR"
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Retry-After": "1"}
 
 
 class ViewersFull(Unavailable):
@@ -74,6 +82,8 @@ def whep_routes(find: Callable[[str], Watchable | None], allowed: Callable[[str,
             raise OfferNotAcceptable(str(error)) from error
         except OfferRefused as error:
             raise InvalidOffer(str(error)) from error
+        except NotOnAir as error:
+            raise StreamNotThere(str(error)) from error
         except TooManyViewers as error:
             raise ViewersFull(str(error)) from error
         location = f"{request.url.path.rstrip('/')}/{answer.viewer_id}"

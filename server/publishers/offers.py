@@ -38,3 +38,7 @@ class NoCommonCodec(OfferRefused):
 
 class TooManyViewers(AvatarError):
     """The session is watched by as many as it may have."""
+
+
+class NotOnAir(AvatarError):
+    """The session has not begun, or has ended."""

@@ -25,7 +25,7 @@ PICTURES_HELD_S = 10
 SOUND_HELD_S = 120
 """Seconds of sound that wait for a slow disk; beyond that the recording has failed."""
 
-FINISH_S = 8
+FINISH_S = 6
 """Seconds that leaving waits for the file to be completed."""
 
 

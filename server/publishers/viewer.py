@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from collections import deque
 from collections.abc import Collection, Sequence
@@ -25,11 +26,16 @@ from aiortc.sdp import SessionDescription
 from server.publishers.live_encoding import VideoCodec
 from server.publishers.offers import NoCommonCodec, OfferRefused
 
+log = logging.getLogger(__name__)
+
 PICTURES_HELD = 5
 """Pictures that wait for a connection; beyond that all are dropped, up to the next whole one."""
 
 SOUND_HELD = 50
 """Packets of sound that wait for a connection that stands still; beyond that the oldest is dropped."""
+
+HANG_UP_S = 3
+"""Seconds that closing a connection may take."""
 
 CODECS: Sequence[VideoCodec] = ("H264", "VP8")
 """Most wanted first: H.264 costs half as much as VP8."""
@@ -156,7 +162,11 @@ class Viewer:
         return answer
 
     async def hang_up(self) -> None:
-        await self._connection.close()
+        try:
+            async with asyncio.timeout(HANG_UP_S):
+                await self._connection.close()
+        except TimeoutError:
+            log.warning("a viewer's connection did not close")
         self.gone.set()
 
     def _on_state(self) -> None:

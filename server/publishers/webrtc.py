@@ -18,7 +18,7 @@ from avatar.timeline import Timeline
 from server.publisher import RenderedFrame
 from server.publishers.ending import to_its_end
 from server.publishers.live_encoding import LiveEncoder
-from server.publishers.offers import Answer, IceServer, OfferRefused, TooManyViewers
+from server.publishers.offers import Answer, IceServer, NotOnAir, TooManyViewers
 from server.publishers.viewer import Viewer
 
 log = logging.getLogger(__name__)
@@ -95,11 +95,12 @@ class WebRtcPublisher:
         """Let somebody watch who sent this SDP offer.
 
         Raises:
-            OfferRefused: see ``Viewer.answer``; or the session ends.
+            OfferRefused: see ``Viewer.answer``.
+            NotOnAir: the session has not begun, or has ended.
             TooManyViewers: as many watch as may.
         """
         if not self._is_open:
-            raise OfferRefused("the session has ended")
+            raise NotOnAir("the session is not on the air")
         if len(self._viewers) >= self._max_viewers:
             raise TooManyViewers(f"{self._max_viewers} viewers watch this session, as many as may")
         viewer = Viewer(self._ice_servers)
@@ -113,7 +114,7 @@ class WebRtcPublisher:
                 self._viewers.pop(viewer.id, None)
                 await to_its_end(viewer.hang_up())
         if not answered:
-            raise OfferRefused("the session has ended")
+            raise NotOnAir("the session is not on the air")
         self._start(self._attend(viewer))
         return Answer(viewer.id, sdp)
 

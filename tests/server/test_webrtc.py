@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from avatar.geometry import Size
 from server.errors import ApiError
 from server.publishers.live_encoding import LiveEncoder
-from server.publishers.offers import OfferRefused
+from server.publishers.offers import NotOnAir
 from server.publishers.viewer import PictureTrack, SoundTrack
 from server.publishers.webrtc import WebRtcPublisher
 from server.whep import whep_routes
@@ -177,7 +177,8 @@ async def test_the_end_of_the_session_hangs_up_on_everybody() -> None:
         await asyncio.wait_for(two.ended.wait(), 10)
         assert here.publisher.n_viewers == 0
         late = await post(here.endpoint, "v=0\r\n")
-        assert (late.status_code, late.json()["message"]) == (400, "the session has ended")
+        assert (late.status_code, late.json()["code"]) == (409, "NOT_ON_AIR")
+        assert late.headers["retry-after"]
 
 
 async def test_a_token_may_also_stand_in_the_address() -> None:
@@ -269,7 +270,7 @@ async def test_while_nobody_watches_nothing_is_encoded() -> None:
 
 async def test_an_offer_to_a_publisher_that_was_not_entered_is_refused() -> None:
     publisher = WebRtcPublisher(Size(64, 64), Show().timeline)
-    with pytest.raises(OfferRefused, match="the session has ended"):
+    with pytest.raises(NotOnAir, match="the session is not on the air"):
         await publisher.answer("v=0\r\n")
 
 
