@@ -168,7 +168,9 @@ class Speech:
             return Spoken(silence(tick.n_samples))
         now, n = self._queue[0], tick.n_samples
         horizon = n // 2 + self._look_ahead
-        if len(now.pending) < max(n, horizon) and not now.complete:
+        # Speech that comes in real time begins half a frame later than it could, so that a late piece does not tear it.
+        enough = max(n, horizon) + (0 if now.begun else n // 2)
+        if len(now.pending) < enough and not now.complete:
             self._waited += 1
             if self._waited < self._patience:
                 return Spoken(silence(n))

@@ -237,7 +237,7 @@ def _catalogue(avatar_dirs: str, runtime: str = "auto") -> Catalogue:
     from models.loading import EMBEDDED, Catalogue
 
     folders = [Path(part.strip()) for part in avatar_dirs.split(",") if part.strip()]
-    return Catalogue([EMBEDDED, *folders], runtime=runtime)
+    return Catalogue([*folders, EMBEDDED], runtime=runtime)
 
 
 async def _interruptible(work: Coroutine[Any, Any, T]) -> T:

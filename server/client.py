@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -99,12 +100,14 @@ async def conversation(url: str, api_key: str, avatar_id: str) -> AsyncIterator[
     Raises:
         ClientError: the server cannot be reached or refuses.
     """
+    # A channel of its own: sessions in the same place send each other away.
+    place = {"app_id": "local", "token": "", "channel": uuid.uuid4().hex, "uid": "1", "enable_string_uid": False}
     body: dict[str, object] = {
         "avatar_id": avatar_id,
         "quality": "high",
         "version": "v1",
         "video_encoding": "H264",
-        "agora_settings": {"app_id": "local", "token": "", "channel": "local", "uid": "1", "enable_string_uid": False},
+        "agora_settings": place,
     }
     async with httpx.AsyncClient(base_url=url, headers={"x-api-key": api_key}, timeout=TIMEOUT_S) as http:
         try:

@@ -36,6 +36,9 @@ QUIET_LEAD_MS = 20
 
 NS_PER_MS = 1_000_000
 
+NEVER_NS = 1 << 62
+"""When the first frame is due as long as the publishers are still being entered."""
+
 Event = dict[str, object]
 
 
@@ -117,7 +120,7 @@ class Session:
         self._compositor = Compositor(bundle)
         spec = model.spec if model else None
         self._performance = Performance(bundle, self.timeline, spec, options.backlog_s, options.manner)
-        self._origin_ns = 0
+        self._origin_ns = NEVER_NS
         self._next_shown = 0
         self._next_planned = 0
         self._rendering: deque[_Rendering] = deque()

@@ -118,8 +118,8 @@ def build_server(settings: Settings) -> AvatarServer:
         RuntimeUnavailable: no library for the networks is installed.
     """
     metrics = Metrics()
-    folders = [EMBEDDED, *map(Path, settings.avatar_dirs)]
-    catalogue = Catalogue(folders, settings.runtime, settings.threads or 1)
+    folders = [*map(Path, settings.avatar_dirs), EMBEDDED]
+    catalogue = Catalogue(folders, settings.runtime, settings.threads)
     stage = Stage(settings, catalogue, metrics)
 
     def may_watch(session_id: str, token: str | None) -> bool:

@@ -44,9 +44,9 @@ def test_a_queue_of_samples_gives_back_what_was_put_in() -> None:
     assert len(queue) == 0
 
 
-def test_speech_waits_for_the_look_ahead() -> None:
+def test_speech_waits_for_the_look_ahead_and_half_a_frame_in_reserve() -> None:
     buffer = speech()
-    say(buffer, noise(N // 2 + LOOK_AHEAD - 1))
+    say(buffer, noise(N + LOOK_AHEAD - 1))
     assert buffer.speak(TIMELINE.tick(0)).utterance is None
     say(buffer, noise(1))
     spoken = buffer.speak(TIMELINE.tick(1))

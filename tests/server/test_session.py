@@ -17,6 +17,7 @@ from avatar.audio import Pcm
 from avatar.pictures import to_rgb
 from models.loading import Catalogue, LoadedAvatar
 from server.inference import Inference
+from server.pacing import MonotonicClock
 from server.publisher import RenderedFrame
 from server.session import SAMPLE_RATE, Event, Session, SessionOptions, Shown
 from tests.server.clocks import JumpingClock
@@ -298,6 +299,15 @@ async def test_a_late_picture_is_repeated_and_the_sound_goes_out_in_time(loaded:
     assert not any(one.lateness_ns for one in shown)
     repeated = [one.frame for one in shown if one.repeated]
     assert all(one.picture is repeated[0].picture for one in repeated)
+
+
+async def test_a_session_whose_publishers_are_still_joining_can_be_interrupted_and_told(loaded: LoadedAvatar) -> None:
+    with Inference() as inference:
+        session = Session("s", loaded.bundle, loaded.model, inference, [], MonotonicClock())
+        session.hear(voice(0.5), "e")
+        session.interrupt("stop")
+        session.enter("listen")
+        assert inference.idle
 
 
 async def test_publishers_are_left_when_a_session_is_cancelled(loaded: LoadedAvatar) -> None:
