@@ -7,17 +7,23 @@ import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.making.speech.utterances import PAUSE, SAMPLE_RATE, Phone, Utterance, at_sample_rate
 
+if TYPE_CHECKING:
+    from pocketsphinx import Decoder
+
 _FRAME_S = 0.010
 _FIRST_FRAME_S = 0.0078
 """A frame of pocketsphinx is centred at 10 t + 12.8 ms, so it stands for the time from 10 t + 7.8 ms on."""
 
 _BEAMS = (1e-50, 1e-80, 1e-120)
+_QUIET_S = 0.3
+"""Put before and after a recording: pocketsphinx may fail to end in one that stops with its last sound."""
 
 _FROM_FLITE = {"ax": "AH", "axr": "ER", "ix": "IH", "dx": "T", "nx": "N", "el": "L", "en": "N", "em": "M"}
 
@@ -84,21 +90,20 @@ def _align(spoken: Spoken, beam: float) -> Utterance:
     for name, first, last in _aligned(decoder, " ".join(f"phone_{phone.lower()}" for phone in phones), spoken):
         start, end = first * _FRAME_S + _FIRST_FRAME_S, (last + 1) * _FRAME_S + _FIRST_FRAME_S
         label = name.removeprefix("phone_").split("(")[0] if name.startswith("phone_") else PAUSE
-        found.append(Phone(label, start, min(end, seconds)))
+        if end > 0 and start < seconds:
+            found.append(Phone(label, max(start, 0.0), min(end, seconds)))
     return Utterance(spoken.pcm, tuple(found))
 
 
-def _aligned(decoder: object, text: str, spoken: Spoken) -> list[tuple[str, int, int]]:
+def _aligned(decoder: Decoder, text: str, spoken: Spoken) -> list[tuple[str, int, int]]:
     """(Word, first frame, last frame) of each word and silence."""
-    from pocketsphinx import Decoder
-
-    if not isinstance(decoder, Decoder):
-        raise TypeError("this is no pocketsphinx decoder")
     decoder.set_align_text(text)
     decoder.start_utt()
-    decoder.process_raw(spoken.pcm.tobytes(), full_utt=True)
+    quiet = np.random.default_rng(0).integers(-3, 4, round(_QUIET_S * SAMPLE_RATE)).astype(np.int16)
+    decoder.process_raw(np.concatenate([quiet, spoken.pcm, quiet]).tobytes(), full_utt=True)
     decoder.end_utt()
-    segments = [(one.word, int(one.start_frame), int(one.end_frame)) for one in decoder.seg() or ()]
+    early = round(_QUIET_S / _FRAME_S)
+    segments = [(one.word, one.start_frame - early, one.end_frame - early) for one in decoder.seg() or ()]
     if sum(not name.startswith(("<", "[", "(NULL")) for name, _, _ in segments) < len(text.split()):
         raise Unaligned(f"pocketsphinx does not find the words of {spoken.name!r}")
     return [segment for segment in segments if segment[0] != "(NULL)"]

@@ -109,7 +109,7 @@ def _channel(n: int, random: np.random.Generator) -> NDArray[np.float32]:
     n_fft = -(-(n + 6000) // 6000) * 6000  # small prime factors: fast
     hertz = np.fft.rfftfreq(n_fft, 1 / SAMPLE_RATE).astype(np.float32)
     octaves = np.log2(np.maximum(hertz, 40) / 1000)
-    decibels = np.float32(random.uniform(-4, 4)) * octaves
+    decibels = np.asarray(random.uniform(-4, 4) * octaves, np.float64)
     for _ in range(random.integers(0, 4)):
         centre, width = random.uniform(-3.5, 3), random.uniform(0.2, 1.0)
         decibels = decibels + random.uniform(-9, 9) * np.exp(-0.5 * ((octaves - centre) / width) ** 2)

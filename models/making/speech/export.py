@@ -7,10 +7,14 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from avatar.articulation import CHANNELS, VISEMES
 from avatar.features import HOP_MS, N_MELS
 from models.nets.speech_encoder import LOOK_AHEAD_MS, WINDOW, SpeechEncoder, SpeechWindow
+
+if TYPE_CHECKING:
+    import onnx
 
 _OPSET = 18
 _LICENCE = """\
@@ -58,13 +62,10 @@ def export(checkpoint: Path, path: Path, figures: Mapping[str, float | str]) -> 
     _write_sidecar(path, {"steps": saved["step"], "hours": round(saved["spent_s"] / 3600, 2), **figures})
 
 
-def _store_weights_as_half(model: object) -> None:
+def _store_weights_as_half(model: onnx.ModelProto) -> None:
     """Replace large float32 initialisers by fp16 ones and a Cast each; runtimes fold or stream these."""
-    import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    if not isinstance(model, onnx.ModelProto):
-        raise TypeError("this is no ONNX model")
     casts = []
     for tensor in model.graph.initializer:
         values = numpy_helper.to_array(tensor)

@@ -21,6 +21,8 @@ from models.nets.speech_encoder import SpeechEncoder
 
 _CHANNEL_WEIGHTS = {"jaw": 1.5, "close": 2.5, "round": 1.0, "spread": 0.8, "tuck": 1.5, "funnel": 0.8, "tongue": 0.6}
 _CLASS_WEIGHTS = {"SIL": 0.7, "AA": 0.85, "DD": 0.85, "TH": 1.4, "CH": 1.2, "PP": 1.2, "FF": 1.2, "WU": 1.2, "RR": 1.2}
+_FIRMLY = {"close": 2.5, "tuck": 1.5}
+"""How much worse it is not to touch than to touch: a missing closure is seen at once, one too many hardly."""
 _SAVE_EVERY_S = 120.0
 _POOL = 24
 """Batches kept for further use."""
@@ -49,7 +51,8 @@ def loss_of(logits: Tensor, channels: Tensor, visemes: Tensor, articulation: Ten
     classes = torch.tensor([_CLASS_WEIGHTS.get(name, 1.0) for name in VISEMES])
     by_class = nn.functional.cross_entropy(logits.flatten(0, 1), visemes.flatten(), classes, label_smoothing=0.05)
     weights = torch.tensor([_CHANNEL_WEIGHTS[name] for name in CHANNELS])
-    by_channel = nn.functional.binary_cross_entropy_with_logits(channels, articulation, weights)
+    firmly = torch.tensor([_FIRMLY.get(name, 1.0) for name in CHANNELS])
+    by_channel = nn.functional.binary_cross_entropy_with_logits(channels, articulation, weights, pos_weight=firmly)
     opening = (_aperture(torch.sigmoid(channels)) - _aperture(articulation)).square().mean()
     return by_class, by_channel, opening
 
@@ -114,7 +117,7 @@ def train(corpus: Path, folder: Path, plan: Plan) -> Path:
                 nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
                 optimiser.step()
                 step += 1
-                _follow(average, encoder, min(0.998, 1 - 1 / (step + 1)))
+                _follow(average, encoder, min(0.99, 1 - 10 / (step + 10)))
                 now = time.monotonic()
                 spent_s, before = spent_s + now - before, now
                 right = (logits.argmax(-1) == visemes).float().mean()

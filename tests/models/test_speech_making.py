@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avatar.articulation import CHANNELS, VISEMES
+from models.making.speech.coarticulation import track
+from models.making.speech.corpus import Recorded, load, save
+from models.making.speech.evaluation import Answers, score
+from models.making.speech.phones import UnknownPhone, parts
+from models.making.speech.texts import endless
+from models.making.speech.utterances import Phone, Utterance, phones_from_ends
+
+CLOSE, JAW, ROUND = (CHANNELS.index(name) for name in ("close", "jaw", "round"))
+
+
+def _spoken(*pairs: tuple[str, float]) -> tuple[Phone, ...]:
+    """Phones of (name, seconds) one after another."""
+    ends = np.cumsum([seconds for _, seconds in pairs])
+    return phones_from_ends([(name, float(end)) for (name, _), end in zip(pairs, ends, strict=True)], float(ends[-1]))
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.04, 0.09])
+def test_lips_meet_at_the_middle_of_a_bilabial_however_short_it_is(seconds: float) -> None:
+    labels = track("arpabet", _spoken(("aa", 0.2), ("b", seconds), ("aa", 0.2)), 0.4 + seconds)
+    assert labels.articulation[:, CLOSE].max() > 0.9
+    assert labels.articulation[[10, -10], CLOSE].max() < 0.1
+
+
+def test_a_short_vowel_opens_the_mouth_less_than_a_long_one() -> None:
+    short = track("arpabet", _spoken(("s", 0.1), ("aa", 0.05), ("s", 0.1)), 0.25).articulation[:, JAW].max()
+    long = track("arpabet", _spoken(("s", 0.1), ("aa", 0.30), ("s", 0.1)), 0.50).articulation[:, JAW].max()
+    assert short < 0.7 * long
+    assert long > 0.9
+
+
+def test_rounding_spreads_ahead_over_sounds_that_do_not_care() -> None:
+    rounding = track("arpabet", _spoken(("pau", 0.2), ("t", 0.08), ("uw", 0.2), ("t", 0.08), ("pau", 0.2)), 0.76)
+    before, after = rounding.articulation[24, ROUND], rounding.articulation[52, ROUND]
+    assert before > 0.3
+    assert before > after
+
+
+def test_silence_is_a_mouth_at_rest() -> None:
+    labels = track("arpabet", _spoken(("pau", 0.5)), 0.5)
+    assert not labels.articulation.any()
+    assert set(labels.visemes.tolist()) == {VISEMES.index("SIL")}
+
+
+def test_there_is_a_label_every_ten_milliseconds_from_the_start_on() -> None:
+    labels = track("arpabet", _spoken(("pau", 0.1), ("m", 0.1)), 0.2)
+    assert labels.articulation.shape == (21, len(CHANNELS))
+    assert labels.visemes[9] == VISEMES.index("SIL")
+    assert labels.visemes[10] == VISEMES.index("PP")
+
+
+@pytest.mark.parametrize(
+    ("alphabet", "phone", "viseme"),
+    [
+        ("arpabet", "b", "PP"),
+        ("arpabet", "AY1", "AA"),
+        ("ipa", "tʃ", "CH"),
+        ("ipa", "oʊ", "OO"),
+        ("ipa", "ɑ̃", "AA"),
+        ("ipa", "ɜː", "RR"),
+        ("finnish", "i:", "IH"),
+        ("czech", "r~", "CH"),
+        ("sampa", "a1", "AA"),
+        ("russian", "bb", "PP"),
+        ("ipa", "pau", "SIL"),
+    ],
+)
+def test_phones_of_every_alphabet_are_sorted_into_visemes(alphabet: str, phone: str, viseme: str) -> None:
+    found = parts(alphabet, phone)
+    assert found[0].viseme == viseme
+    assert sum(part.share for part in found) == pytest.approx(1)
+
+
+def test_a_diphthong_keeps_its_viseme_while_its_shape_moves() -> None:
+    first, second = parts("ipa", "aɪ")
+    assert (first.viseme, second.viseme) == ("AA", "AA")
+    assert (first.shape, second.shape) == ("AA", "IH")
+
+
+def test_a_phone_that_no_viseme_claims_is_refused_by_name() -> None:
+    with pytest.raises(UnknownPhone, match="'!'"):
+        parts("finnish", "!")
+
+
+def test_phones_that_end_after_the_sound_are_cut_to_it() -> None:
+    phones = phones_from_ends([("ah", 0.3), ("pau", 0.9)], 0.5)
+    assert phones[-1].end_s == 0.5
+
+
+def test_a_recorded_voice_is_read_as_it_was_written(tmp_path: Path) -> None:
+    pcm = np.arange(3200, dtype=np.int16)
+    voice = Recorded(
+        "someone", "ipa", True, (Utterance(pcm, _spoken(("p", 0.1), ("a", 0.1))), Utterance(pcm[:800], ()))
+    )
+    save(voice, tmp_path)
+    read = load(tmp_path / "someone.npz")
+    assert (read.name, read.alphabet, read.held_out) == ("someone", "ipa", True)
+    assert [phone.name for phone in read.utterances[0].phones] == ["p", "a"]
+    assert read.utterances[1].phones == ()
+    np.testing.assert_array_equal(read.utterances[0].pcm, pcm)
+
+
+def test_texts_never_end_and_are_the_same_again() -> None:
+    first, again = endless("de", 3), endless("de", 3)
+    assert [next(first) for _ in range(100)] == [next(again) for _ in range(100)]
+
+
+def test_perfect_answers_have_perfect_scores() -> None:
+    labels = track(
+        "arpabet", _spoken(("pau", 0.2), ("b", 0.1), ("aa", 0.2), ("m", 0.1), ("iy", 0.2), ("pau", 0.2)), 1.0
+    )
+    found = score([(Answers(labels.articulation, labels.visemes.astype(np.intp)), labels)])
+    assert found.frame_accuracy == found.macro_f1 == found.closure_recall == found.closure_precision == 1
+    assert found.aperture_r == pytest.approx(1)
+    assert found.lag_ms == pytest.approx(0, abs=0.5)
+    assert found.open_vowels_shut == 0
+
+
+def test_answers_that_come_late_are_told_by_how_much() -> None:
+    labels = track("arpabet", _spoken(*[("b", 0.1), ("aa", 0.2), ("s", 0.1), ("iy", 0.15)] * 5), 2.75)
+    late = Answers(np.roll(labels.articulation, 3, axis=0), np.roll(labels.visemes, 3).astype(np.intp))
+    assert score([(late, labels)]).lag_ms == pytest.approx(30, abs=2)
