@@ -154,7 +154,7 @@ function phase(name, text) {
   $("start").disabled = name !== "off";
   $("stop").disabled = name === "off";
   for (const field of [$("key"), $("avatar"), $("avatar-name")]) field.disabled = name !== "off";
-  for (const control of document.querySelectorAll(".needs-session button, .needs-session input")) {
+  for (const control of document.querySelectorAll(":is(.needs-session, .corner) :is(button, input)")) {
     control.disabled = name !== "on";
   }
   if (name === "off") showState("");
@@ -216,6 +216,11 @@ $("file").onchange = ({ target }) => {
   if (file) speak(() => file.arrayBuffer());
   target.value = "";
 };
+$("mute").onclick = ({ target }) => {
+  $("video").muted = !$("video").muted;
+  target.setAttribute("aria-pressed", $("video").muted);
+};
+$("full").onclick = () => (document.fullscreenElement ? document.exitFullscreen() : $("video").parentElement.requestFullscreen());
 $("interrupt").onclick = () => {
   firstVoiceAt = null;
   session?.interrupt();

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 from server.settings import Settings
@@ -56,7 +58,10 @@ setInterval(() => {
 FRAMES = "document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames"
 
 
-async def started(page: Page) -> None:
+async def started(page: Page, avatar: str = "tiny") -> None:
+    await page.until("document.getElementById('avatar').options.length > 0")
+    await page.run(f"document.getElementById('avatar').value = '{avatar}'")
+    await page.run("document.getElementById('avatar').dispatchEvent(new Event('change'))")
     await page.click("#start")
     await page.until("document.body.dataset.phase === 'on'")
     await page.until("document.querySelector('video').videoWidth > 0")
@@ -71,8 +76,6 @@ def logged(text: str) -> str:
 async def test_one_sees_and_hears_the_avatar_speak_in_a_browser(tiny_avatar: Path) -> None:
     async with studio(tiny_avatar.parent) as url, page_at(f"{url}#key={KEY}") as page:
         assert await page.run("location.hash") == ""
-        await page.until("document.getElementById('avatar').options.length > 0")
-        await page.run("document.getElementById('avatar').value = 'tiny'")
         await started(page)
 
         before = await page.run(FRAMES)
@@ -103,9 +106,6 @@ async def test_one_sees_and_hears_the_avatar_speak_in_a_browser(tiny_avatar: Pat
 @needs_chromium
 async def test_states_and_gestures_are_a_button_away(tiny_avatar: Path) -> None:
     async with studio(tiny_avatar.parent) as url, page_at(f"{url}#key={KEY}") as page:
-        await page.until("document.getElementById('avatar').options.length > 0")
-        await page.run("document.getElementById('avatar').value = 'tiny'")
-        await page.run("document.getElementById('avatar').dispatchEvent(new Event('change'))")
         await started(page)
         await page.click("[data-state=listen]")
         await page.until("document.querySelector('[data-state=listen]').ariaPressed === 'true'")
@@ -115,10 +115,28 @@ async def test_states_and_gestures_are_a_button_away(tiny_avatar: Path) -> None:
 
 
 @needs_chromium
+async def test_a_sound_file_of_any_kind_is_spoken(tiny_avatar: Path, tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "stereo.wav"), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(44100)
+        tone = 9000 * np.sin(np.arange(66150) * 0.06) * np.sin(np.arange(66150) * 0.0005)
+        file.writeframes(np.repeat(tone.astype("<i2"), 2).tobytes())
+    (tmp_path / "text.wav").write_text("no sound at all")
+    async with studio(tiny_avatar.parent) as url, page_at(f"{url}#key={KEY}") as page:
+        await started(page)
+        await page.choose("#file", tmp_path / "text.wav")
+        await page.until("document.getElementById('problem').innerText.includes('no sound')")
+        await page.choose("#file", tmp_path / "stereo.wav")
+        await page.until(logged("speaking 1.5 s"))
+        await page.until(logged("speak_ended utterance=1 played_ms=1500"))
+        await page.until("loudest > 0.02")
+        assert page.complaints == []
+
+
+@needs_chromium
 async def test_the_microphone_speaks_while_its_button_is_held(tiny_avatar: Path) -> None:
     async with studio(tiny_avatar.parent) as url, page_at(f"{url}#key={KEY}") as page:
-        await page.until("document.getElementById('avatar').options.length > 0")
-        await page.run("document.getElementById('avatar').value = 'tiny'")
         await started(page)
         await page.run("document.getElementById('microphone').focus()")
         await page.call("Input.dispatchKeyEvent", type="keyDown", key=" ", code="Space", windowsVirtualKeyCode=32)
@@ -141,8 +159,6 @@ async def test_a_wrong_key_is_said_to_be_wrong(tiny_avatar: Path) -> None:
 async def test_closing_the_page_ends_the_session(tiny_avatar: Path) -> None:
     async with studio(tiny_avatar.parent) as url:
         async with page_at(f"{url}#key={KEY}") as page:
-            await page.until("document.getElementById('avatar').options.length > 0")
-            await page.run("document.getElementById('avatar').value = 'tiny'")
             await started(page)
             await page.call("Page.navigate", url="about:blank")
             await nobody_is_left(url)
@@ -159,8 +175,7 @@ async def nobody_is_left(url: str) -> None:
 @pytest.mark.skipif(not SCREENSHOT, reason="STUDIO_SCREENSHOT says where to keep one")
 async def test_a_picture_of_the_studio_for_the_readme(tmp_path: Path) -> None:
     async with studio(tmp_path) as url, page_at(f"{url}#key={KEY}") as page:
-        await page.until("document.getElementById('avatar').options.length > 0")
-        await started(page)
+        await started(page, "ava")
         await page.click("#sample")
         await page.until("loudest > 0.02")
         await asyncio.sleep(3)
