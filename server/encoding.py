@@ -37,7 +37,7 @@ class Mp4Writer:
 
     Args:
         crf: x264's constant quality: lower is better and larger; 18 is hardly told from the original.
-        preset: x264's speed; "superfast" takes about 2 ms of one core for a 512x512 picture.
+        preset: x264's speed; "superfast" takes 2 to 3 ms of one core for a 512x512 picture of a talking head.
         sound_bit_rate: bits per second.
     """
 
@@ -81,6 +81,7 @@ class Mp4Writer:
         rate = self._timeline.sample_rate
         self._audio = self._file.add_stream("aac", rate=rate, layout="mono")
         self._audio.bit_rate = self._sound_bit_rate
+        self._audio.options = {"aac_coder": "fast"}  # half the work of the usual one, and no worse at this rate
         self._cutter = av.AudioResampler("fltp", "mono", rate, frame_size=N_AAC_SAMPLES)
         return self
 
