@@ -14,6 +14,10 @@ from typing import Self
 from avatar.lipsync import LipSyncModel, MouthJob
 from avatar.pictures import Picture, Rgb
 
+TOGETHER_NS = 20_000_000
+"""Mouths are drawn together if they are due within this of the most urgent: those of other sessions, not the frames that
+the same session renders ahead, for which its next frame would have to wait."""
+
 Compose = Callable[[Rgb], Picture]
 """Lays a drawn mouth on its frame; called in the inference thread."""
 
@@ -29,7 +33,7 @@ class _Request:
 
 
 class Inference:
-    """Draws mouths in batches: whatever is waiting for the same model goes together, the most urgent first.
+    """Draws mouths in batches: what is due at about the same time from the same model, the most urgent first.
 
     The queue needs no bound of its own: a session never has more than its few frames of lead in it.
 
@@ -93,8 +97,13 @@ class Inference:
                 if self._closing:
                     return []
                 self._changed.wait()
-            urgent = sorted(self._requests, key=lambda request: request.deadline_ns)
-            batch = [request for request in urgent if request.model is urgent[0].model][: self._max_batch]
+            waiting = sorted(self._requests, key=lambda request: request.deadline_ns)
+            first = waiting[0]
+            batch = [
+                request
+                for request in waiting
+                if request.model is first.model and request.deadline_ns <= first.deadline_ns + TOGETHER_NS
+            ][: self._max_batch]
             chosen = {id(request) for request in batch}
             self._requests = deque(request for request in self._requests if id(request) not in chosen)
             self._n_drawing = len(batch)

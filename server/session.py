@@ -31,7 +31,7 @@ SAMPLE_RATE = 48_000
 """Of all published sound, in hertz: what WebRTC's Opus, AAC and Agora take as it is."""
 
 FADE_MS = 10
-QUIET_LEAD_MS = 20
+QUIET_LEAD_MS = 30
 """How far ahead frames are planned while nobody speaks: little, so that speech starts soon after it arrives."""
 
 NS_PER_MS = 1_000_000

@@ -10,7 +10,7 @@ import pytest
 from avatar.geometry import Size
 from avatar.lipsync import LipSyncSpec, MouthJob, MouthTuning
 from avatar.pictures import Picture, Rgb
-from server.inference import Inference
+from server.inference import TOGETHER_NS, Inference
 
 pytestmark = pytest.mark.anyio
 
@@ -54,6 +54,19 @@ async def test_what_waits_is_drawn_together_the_most_urgent_first_in_one_thread(
     assert model.batches == [[0], [5, 4, 3], [2, 1]]
     assert [int(picture[0, 0]) for picture in pictures] == [0, 1, 2, 3, 4, 5]
     assert model.threads == {"inference"}
+
+
+async def test_frames_rendered_ahead_do_not_hold_up_the_next_one() -> None:
+    model = Counting()
+    model.gate.clear()
+    with Inference() as inference:
+        first = inference.draw(model, job(0), composed, 0)
+        await asyncio.sleep(0.05)
+        dues = (0, 1, 2 * TOGETHER_NS, 2 * TOGETHER_NS + 1, 4 * TOGETHER_NS)
+        answers = [inference.draw(model, job(i), composed, due) for i, due in enumerate(dues, start=1)]
+        model.gate.set()
+        await asyncio.gather(first, *answers)
+    assert model.batches == [[0], [1, 2], [3, 4], [5]]
 
 
 async def test_models_do_not_share_a_batch() -> None:
