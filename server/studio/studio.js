@@ -103,9 +103,13 @@ function follow(one) {
   });
   let pieces = 0;
   one.addEventListener("sent", ({ detail: command }) => {
-    if (command !== "voice") log(pieces ? `voice ×${pieces}, ${command}` : command, "sent");
-    pieces = command === "voice" ? pieces + 1 : 0;
-    if (command === "voice" && pieces === 1) firstVoiceAt = performance.now();
+    if (command === "heartbeat") return;
+    if (command === "voice") {
+      if (++pieces === 1) firstVoiceAt = performance.now();
+    } else {
+      log(pieces ? `voice ×${pieces}, ${command}` : command, "sent");
+      pieces = 0;
+    }
   });
   one.addEventListener("ended", ({ detail: reason }) => {
     log(reason, "bad");
