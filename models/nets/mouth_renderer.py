@@ -25,6 +25,8 @@ WHITE = 255.0
 HALF = 127.5
 LIKENESS = 0.4
 """The numbers of a likeness stay within this of 0: beside articulations, which go to 1, poses differ little."""
+_REPLACING = 3.0
+"""How fast the draft takes the place of the crop's own lips, rather than being added to them."""
 _GATE = 16.0
 """How fast drawing sets in as the articulation leaves zero: at 0.1 the mouth is nine tenths the network's."""
 
@@ -129,6 +131,7 @@ class MouthRenderer(nn.Module):
         )
         self.mixture = nn.Linear(hidden, config.rank)
         self.pictures = nn.Linear(config.rank, sum(config.n_draft))
+        self.plain = nn.Parameter(torch.zeros(3, config.window.height, config.window.width))
         self.outline = nn.Linear(hidden, config.n_outline * (config.patch // 16) ** 2)
         self.outline_in = nn.Conv2d(config.n_outline, widths[-1], 1)
         self.drawers = nn.ModuleList(_Drawers(width, config.n_drawn, hidden) for width in widths)
@@ -188,7 +191,9 @@ class MouthRenderer(nn.Module):
         face = functional.interpolate(face, scale_factor=2.0, mode="bilinear", align_corners=False)
 
         quarter = Box(window.left // 4, window.top // 4, window.width // 4, window.height // 4)
-        drafted = crop[:, :, window.rows, window.columns] / HALF - 1 + face[:, :, window.rows, window.columns] + near
+        lips = crop[:, :, window.rows, window.columns] / HALF - 1
+        near = near - replaced(articulation)[:, None, None, None] * (lips - self.plain)
+        drafted = lips + face[:, :, window.rows, window.columns] + near
         image = _doubled(self.window_riser(image[:, :, quarter.rows, quarter.columns])) + window_seen
         image = image + self.draft_in(functional.pixel_unshuffle(drafted, 2))
         image = self.window_drawers(image, embedded)
@@ -209,6 +214,11 @@ class MouthRenderer(nn.Module):
 def gate(articulation: Tensor) -> Tensor:
     """How far drawing has set in, 0 to 1, (b,): 0 at articulation (b, 7) zero, so that a patch is its crop there."""
     return torch.tanh(_GATE * articulation.abs().amax(dim=1))
+
+
+def replaced(articulation: Tensor) -> Tensor:
+    """How far the window's own lips give way to plain ones, which the draft is for, 0 to 1, (b,)."""
+    return torch.tanh(_REPLACING * articulation.abs().amax(dim=1))
 
 
 def _doubled(image: Tensor) -> Tensor:

@@ -39,6 +39,8 @@ class Looks:
         """What of ``clip`` is compared; ``mask`` (patch, patch) is where the mouth will be drawn over."""
         luma = np.stack([_small(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)) for picture in clip.pictures])
         speed = np.gradient(luma, axis=0) if len(luma) > 1 else np.zeros_like(luma)
+        if clip.there_and_back:
+            speed[[0, -1]] = 0  # it turns round
         height, width = clip.pictures.shape[1:3]
         drawn = [cv2.warpAffine(mask, face, (width, height), flags=cv2.INTER_LINEAR) for face in clip.faces]
         return cls(luma, speed, 1 - np.stack([_small(each) for each in drawn]) / 255, clip.there_and_back)

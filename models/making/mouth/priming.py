@@ -19,7 +19,7 @@ from torch.nn import functional
 from avatar.articulation import CHANNELS, TARGETS
 from models.making.mouth.lessons import to_images
 from models.making.mouth.regions import Pose
-from models.nets.mouth_renderer import HALF, LIKENESS, MouthRenderer, gate
+from models.nets.mouth_renderer import HALF, LIKENESS, MouthRenderer, gate, replaced
 
 _LEAST_GATE = 0.3
 """Mouths that hardly move say little about what to add to them: they are not scaled up further than this."""
@@ -27,7 +27,7 @@ _LEAST_GATE = 0.3
 _REACH, _NOISE = 1.6, 1e-3
 """Length scale and noise of the Gaussian process, by cross-validation over poses of the embedded avatar."""
 
-_LIKENESS_SPREAD = 0.1
+_LIKENESS_SPREAD = 0.08
 """Standard deviation of a likeness, by the same: how much a difference of poses counts beside one of articulations."""
 
 
@@ -63,8 +63,8 @@ def prime(
     Returns:
         The share of the (weighted) variance that the pictures hold.
     """
-    added, articulations = _what_speech_adds(poses, network.config.patch)
-    likenesses = _set_likeness(network, poses)
+    likenesses = _set_likeness(network, poses, weight)
+    added, articulations = _what_speech_adds(network, poses)
     of_pose = torch.tensor([index for index, pose in enumerate(poses) for _ in (pose.rest, *pose.spoken)])
     amounts, strengths, held = _set_pictures(network, added, weight)
     mixing = Mixing.fit(torch.cat([articulations, likenesses[of_pose]], dim=1), amounts)
@@ -72,18 +72,21 @@ def prime(
     return held
 
 
-def _set_likeness(network: MouthRenderer, poses: Sequence[Pose]) -> Tensor:
-    """Make the network see what poses differ in most; the likeness of each of them."""
+def _set_likeness(network: MouthRenderer, poses: Sequence[Pose], weight: NDArray[np.float32]) -> Tensor:
+    """Make the network see what poses differ in most, and know the lips they have in common; the poses' likenesses."""
+    window = network.config.window
     rests = torch.from_numpy(to_images([pose.rest.crop(network.config.patch) for pose in poses])) / HALF - 1
+    importance = functional.avg_pool2d(torch.from_numpy(weight)[None, None], 8).sqrt().expand(-1, 3, -1, -1).flatten()
     small = functional.avg_pool2d(rests, 8).flatten(1)
     mean = small.mean(dim=0)
-    _, values, components = torch.linalg.svd(small - mean, full_matrices=False)
+    _, values, components = torch.linalg.svd((small - mean) * importance, full_matrices=False)
     n = min(network.config.n_likeness, len(poses) - 1)
     spread = _LIKENESS_SPREAD * len(poses) ** 0.5 / values[:n].clamp_min(1e-6)
     with torch.no_grad():
         network.likeness.weight.zero_()
         network.likeness.bias.zero_()
-        network.likeness.weight[:n] = components[:n] * spread[:, None]
+        network.plain.copy_(rests.mean(dim=0)[:, window.rows, window.columns])
+        network.likeness.weight[:n] = components[:n] * importance * spread[:, None]
         network.likeness.bias[:n] = -(network.likeness.weight[:n] @ mean)
         likenesses: Tensor = network.likeness(small).clamp(-LIKENESS, LIKENESS)
     return likenesses
@@ -163,19 +166,21 @@ def _kernel(a: Tensor, b: Tensor) -> Tensor:
     return torch.exp(-0.5 * torch.cdist(a.double(), b.double()) ** 2 / _REACH**2)
 
 
-def _what_speech_adds(poses: Sequence[Pose], patch: int) -> tuple[Tensor, Tensor]:
-    """Differences from rest (n, 3, patch, patch), ±2 at most before the gate is taken out, and articulations (n, 7).
+def _what_speech_adds(network: MouthRenderer, poses: Sequence[Pose]) -> tuple[Tensor, Tensor]:
+    """What the draft has to be (n, 3, patch, patch) for articulations (n, 7): ±2 at most before the gate is taken out.
 
     A pose at rest is among its mouths: nothing said, nothing added.
     """
-    differences, articulations = [], []
+    window, patch = network.config.window, network.config.patch
+    differences, rests, articulations = [], [], []
     for pose in poses:
         rest = pose.rest.crop(patch).astype(np.float32)
-        differences.append(np.zeros_like(rest))
-        articulations.append(np.zeros(len(CHANNELS), np.float32))
-        for spoken in pose.spoken:
-            differences.append(spoken.crop(patch).astype(np.float32) - rest)
-            articulations.append(spoken.articulation)
+        for mouth in (pose.rest, *pose.spoken):
+            differences.append(mouth.crop(patch).astype(np.float32) - rest)
+            rests.append(rest[window.rows, window.columns])
+            articulations.append(mouth.articulation)
     said = torch.from_numpy(np.stack(articulations))
-    added = torch.from_numpy(to_images(differences)) / HALF
-    return added / gate(said).clamp_min(_LEAST_GATE)[:, None, None, None], said
+    added = torch.from_numpy(to_images(differences)) / HALF / gate(said).clamp_min(_LEAST_GATE)[:, None, None, None]
+    lips = (torch.from_numpy(to_images(rests)) / HALF - 1 - network.plain.detach()) * network.fade
+    added[:, :, window.rows, window.columns] += replaced(said)[:, None, None, None] * lips
+    return added, said

@@ -83,7 +83,8 @@ class Training:
         self.average = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         # Priming has found the draft already: it is only touched up. Decay would make its pictures grey.
         drafting = (self.network.likeness, self.network.embedding, self.network.mixture)
-        pictures, draft = list(self.network.pictures.parameters()), [p for part in drafting for p in part.parameters()]
+        pictures = [self.network.plain, *self.network.pictures.parameters()]
+        draft = [parameter for part in drafting for parameter in part.parameters()]
         known = {id(parameter) for parameter in (*pictures, *draft)}
         others = [parameter for parameter in self.network.parameters() if id(parameter) not in known]
         groups = [
