@@ -15,7 +15,7 @@ from avatar.lipsync import LipSyncModel, MouthJob
 from avatar.pictures import Picture, Rgb
 
 TOGETHER_NS = 20_000_000
-"""Mouths are drawn together if they are due within this of the most urgent: those of other sessions, not the frames that
+"""Mouths are drawn together if they are due within this of the most urgent: other sessions', not the frames that
 the same session renders ahead, for which its next frame would have to wait."""
 
 Compose = Callable[[Rgb], Picture]
