@@ -40,12 +40,16 @@ def clip(name: str, places: list[float], mouth: int = 0, there_and_back: bool = 
     )
 
 
+def once(name: str, places: list[float], mouth: int = 0) -> Footage:
+    return clip(name, places, mouth, there_and_back=False)
+
+
 def steps(start: float, n: int, step: float = 2.0) -> list[float]:
     return [start + step * index for index in range(n)]
 
 
 def test_a_join_leads_to_the_frame_that_looks_the_same() -> None:
-    idle, talk = clip("idle", steps(20, 10)), clip("talk", steps(14, 16))
+    idle, talk = once("idle", steps(20, 10)), once("talk", steps(14, 16))
     joins = find_joins([idle, talk], MASK, gestures=())
     assert joins["idle"]["talk"].entry.tolist() == list(range(3, 13))
     assert joins["talk"]["idle"].entry[3:13].tolist() == list(range(10))
@@ -63,7 +67,7 @@ def test_a_step_between_neighbours_costs_one() -> None:
 
 
 def test_what_the_mouth_does_does_not_count() -> None:
-    still, speaking = clip("still", steps(20, 8)), clip("speaking", steps(20, 8), mouth=255)
+    still, speaking = once("still", steps(20, 8)), once("speaking", steps(20, 8), mouth=255)
     joins = find_joins([still, speaking], MASK, gestures=())
     assert joins["still"]["speaking"].entry.tolist() == list(range(8))
     assert joins["still"]["speaking"].cost.max() < 3
@@ -78,6 +82,15 @@ def test_a_clip_that_moves_the_other_way_is_a_worse_join() -> None:
     joins = find_joins([right, same, other], MASK, gestures=())["right"]
     assert joins["same"].cost[5] < 0.1
     assert joins["other"].cost[5] > 2
+
+
+def test_a_loop_is_best_left_where_it_turns_round() -> None:
+    swinging, still = clip("swinging", steps(20, 6)), clip("still", [30.0] * 3)
+    still_before = clip("still", [20.0] * 3)
+    assert find_joins([swinging, still], MASK, gestures=())["swinging"]["still"].cost.argmin() == 5
+    assert find_joins([swinging, still_before], MASK, gestures=())["swinging"]["still"].cost[0] == pytest.approx(
+        0, abs=0.05
+    )
 
 
 def test_a_gesture_is_entered_at_its_beginning() -> None:
