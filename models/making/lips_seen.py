@@ -118,8 +118,8 @@ def plot(path: Path, times: Floats, gaps: Floats, level_db: Floats, figures: dic
         f"face found in {100 * figures['face_found']:.1f} % of the frames, lips follow the sound by "
         f"{figures['lag_ms']} ms (r {figures['correlation']}), closed in {closed:.1f} % of the frames of pauses"
     )
-    figure.legend(loc="upper right")
-    figure.tight_layout()
+    figure.legend(loc="lower right", ncols=2, fontsize="small", frameon=False)
+    figure.tight_layout(rect=(0, 0.03, 1, 1))
     figure.savefig(path, dpi=90)
 
 
