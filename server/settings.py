@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from server.errors import SettingsError
+from server.publishers.offers import ice_server
 
 T = TypeVar("T")
 Read = Callable[[str], object]
@@ -61,6 +62,12 @@ def _some_of(*choices: str) -> tuple[Read, str]:
 
 def _list(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def _ice_servers(text: str) -> tuple[str, ...]:
+    for server in _list(text):
+        ice_server(server)
+    return _list(text)
 
 
 def _url(text: str) -> str:
@@ -121,6 +128,13 @@ class Settings:
         ("webrtc",), "where pictures and sound go", *_some_of("webrtc", "recording"), flag="--publisher"
     )
     record_dir: str = _setting("recordings", "folder for recordings, `<session_id>.mp4`", str, "a folder")
+    ice_servers: tuple[str, ...] = _setting(
+        (),
+        "STUN and TURN servers for viewers in other networks",
+        _ice_servers,
+        "a comma-separated list of stun:host:port and turn:user:password@host:port",
+        secret=True,
+    )
     avatar_dirs: tuple[str, ...] = _setting(
         (), "folders that hold avatars, besides the embedded ones", _list, "a comma-separated list of folders"
     )

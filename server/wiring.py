@@ -27,6 +27,7 @@ from server.metrics import Metrics
 from server.pacing import MonotonicClock
 from server.publisher import Publisher
 from server.publishers import factory
+from server.publishers.offers import ice_server
 from server.publishers.webrtc import WebRtcPublisher
 from server.serving import AvatarServer
 from server.session import SAMPLE_RATE, Session, SessionOptions, Shown
@@ -97,7 +98,8 @@ class Stage:
         return self._watchable.get(session_id)
 
     def _webrtc(self, session_id: str, bundle: AvatarBundle) -> WebRtcPublisher:
-        publisher = WebRtcPublisher(bundle.size, Timeline(bundle.fps, SAMPLE_RATE))
+        ice_servers = [ice_server(text) for text in self._settings.ice_servers]
+        publisher = WebRtcPublisher(bundle.size, Timeline(bundle.fps, SAMPLE_RATE), ice_servers=ice_servers)
         self._watchable[session_id] = publisher
         return publisher
 

@@ -16,6 +16,22 @@ class IceServer:
     credential: str | None = None
 
 
+def ice_server(text: str) -> IceServer:
+    """A server as an operator writes it: ``stun:host:port``, or ``turn:user:password@host:port``.
+
+    Raises:
+        ValueError: it is written in another way.
+    """
+    scheme, colon, rest = text.partition(":")
+    account, at, address = rest.rpartition("@")
+    if scheme not in ("stun", "stuns", "turn", "turns") or not address:
+        raise ValueError(f"'{scheme}{colon}…' is no STUN or TURN server")
+    if not at:
+        return IceServer(text)
+    username, _, credential = account.partition(":")
+    return IceServer(f"{scheme}:{address}", username, credential)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to a viewer's offer.

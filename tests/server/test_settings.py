@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from server.errors import SettingsError
+from server.publishers.offers import IceServer, ice_server
 from server.settings import Settings, markdown, table
 
 
@@ -61,3 +62,10 @@ def test_the_table_names_every_setting() -> None:
     assert len(lines) == 2 + len(table())
     port = next(line for line in lines if "AVATAR_PORT" in line)
     assert "`AVATAR_PORT` | `--port` | `8080` |" in port
+
+
+def test_ice_servers_are_read_with_and_without_an_account() -> None:
+    assert ice_server("stun:example.org:3478") == IceServer("stun:example.org:3478")
+    assert ice_server("turn:ann:secret@example.org:3478") == IceServer("turn:example.org:3478", "ann", "secret")
+    with pytest.raises(SettingsError, match=r"AVATAR_ICE_SERVERS is …, but must be a comma-separated list of stun:"):
+        Settings.read({"AVATAR_ICE_SERVERS": "http://example.org"})
