@@ -16,15 +16,19 @@ Opener = Callable[[Path, int, Precision], Network]
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """A library that runs networks: the module it is imported as, what to install for it, how it opens a file."""
+    """A library that runs networks.
+
+    Attributes:
+        module: that it is imported as.
+        install: what to install for it.
+        suits: whether it is a good choice for this machine.
+    """
 
     name: str
     module: str
     install: str
     open: Opener
-
-    def __str__(self) -> str:
-        return self.name
+    suits: Callable[[], bool] = lambda: True
 
     @property
     def installed(self) -> bool:
@@ -43,7 +47,19 @@ def open_onnx(path: Path, threads: int, precision: Precision) -> Network:
     return OnnxNetwork(path, threads, precision)
 
 
+def open_torch(path: Path, threads: int, precision: Precision) -> Network:
+    from models.runtimes.torch import TorchNetwork
+
+    return TorchNetwork(path, threads, precision)
+
+
+def has_cuda_device() -> bool:
+    """Whether there is an NVIDIA driver with a device, without loading any library."""
+    return Path("/dev/nvidiactl").exists()
+
+
 RUNTIMES: Mapping[str, Runtime] = {
+    "torch": Runtime("torch", "torch", "open-avatar[cuda]", open_torch, has_cuda_device),
     "openvino": Runtime("openvino", "openvino", "open-avatar", open_openvino),
     "onnx": Runtime("onnx", "onnxruntime", "open-avatar[onnx]", open_onnx),
 }
@@ -58,7 +74,7 @@ def choose_runtime(name: str = "auto", runtimes: Mapping[str, Runtime] = RUNTIME
     """
     if name == "auto":
         for runtime in runtimes.values():
-            if runtime.installed:
+            if runtime.installed and runtime.suits():
                 return runtime
         installs = " or ".join(f"pip install '{runtime.install}'" for runtime in runtimes.values())
         raise RuntimeUnavailable(f"no runtime for networks is installed: {installs}")

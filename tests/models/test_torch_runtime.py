@@ -1,0 +1,77 @@
+"""The shipped networks in torch, as a CUDA host runs them, against the same files in OpenVINO."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from avatar.errors import BundleError
+from models.loading import EMBEDDED, SHARED_ENCODER
+from models.manifest import read_manifest
+from models.runtimes.openvino import OpenVinoNetwork
+from models.runtimes.torch import TorchNetwork
+
+AVA = EMBEDDED / "ava"
+
+
+def renderer() -> Path:
+    lipsync = read_manifest(AVA).lipsync
+    assert lipsync
+    return AVA / lipsync.weights
+
+
+def inputs_of(network: TorchNetwork, n: int) -> dict[str, NDArray[Any]]:
+    random = np.random.default_rng(n)
+    made: dict[str, NDArray[Any]] = {}
+    for name, shape in network.inputs.items():
+        size = [n, *(side or 1 for side in shape[1:])]
+        made[name] = (
+            random.integers(0, 256, size).astype(np.uint8) if name == "crop" else random.random(size, np.float32)
+        )
+    return made
+
+
+@pytest.mark.parametrize("path", [SHARED_ENCODER, renderer()], ids=lambda path: path.stem)
+def test_torch_gives_what_openvino_gives(path: Path) -> None:
+    one, other = TorchNetwork(path, precision="f32"), OpenVinoNetwork(path, precision="f32")
+    assert one.inputs == other.inputs
+    inputs = inputs_of(one, 3)
+    left, right = one.run(inputs), other.run(inputs)
+    assert left.keys() == right.keys()
+    for name in left:
+        assert left[name].dtype == right[name].dtype
+        tolerance = 1 if left[name].dtype == np.uint8 else 1e-3
+        assert np.abs(left[name].astype(np.float64) - right[name]).max() <= tolerance
+
+
+@pytest.mark.parametrize("path", [SHARED_ENCODER, renderer()], ids=lambda path: path.stem)
+def test_a_batch_equals_its_members_alone(path: Path) -> None:
+    network = TorchNetwork(path, precision="f32")
+    inputs = inputs_of(network, 3)
+    together = network.run(inputs)
+    for index in range(3):
+        alone = network.run({name: array[index : index + 1] for name, array in inputs.items()})
+        for name in alone:
+            difference = np.abs(alone[name][0].astype(np.float64) - together[name][index]).max()
+            assert difference <= (1 if alone[name].dtype == np.uint8 else 1e-4)
+
+
+def test_a_network_of_somebody_else_is_refused(tiny_avatar: Path) -> None:
+    with pytest.raises(BundleError, match=r"mouth\.onnx has other weights than this version's network"):
+        TorchNetwork(tiny_avatar / "weights" / "mouth.onnx")
+
+
+@pytest.mark.gpu
+def test_on_cuda_in_bf16_the_mouth_stays_within_a_few_grey_levels() -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    path = renderer()
+    inputs = inputs_of(TorchNetwork(path), 4)
+    fast, exact = TorchNetwork(path).run(inputs), OpenVinoNetwork(path, precision="f32").run(inputs)
+    assert np.abs(fast["patch"].astype(np.float64) - exact["patch"]).mean() <= 2
