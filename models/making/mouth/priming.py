@@ -33,20 +33,28 @@ _LIKENESS_SPREAD = 0.08
 
 @dataclass(frozen=True, slots=True)
 class Mixing:
-    """A Gaussian process from articulations and likenesses (n, 7 + likenesses) to amounts of pictures (n, rank)."""
+    """A Gaussian process from articulations and likenesses (n, 7 + likenesses) to amounts of pictures (n, rank).
+
+    It never goes beyond the ``least`` and the ``most`` that there was of a picture: outside of what it knows it would
+    run on, and a picture too much of is no mouth.
+    """
 
     places: Tensor
     solved: Tensor
+    least: Tensor
+    most: Tensor
 
     @classmethod
     def fit(cls, places: Tensor, amounts: Tensor) -> Mixing:
         """The process through ``amounts`` at ``places``."""
         covariance = _kernel(places, places) + _NOISE * torch.eye(len(places), dtype=torch.float64)
-        return cls(places, torch.cholesky_solve(amounts.double(), torch.linalg.cholesky(covariance)))
+        solved = torch.cholesky_solve(amounts.double(), torch.linalg.cholesky(covariance))
+        return cls(places, solved, amounts.amin(dim=0), amounts.amax(dim=0))
 
     def at(self, places: Tensor) -> Tensor:
-        """Its mean."""
-        return (_kernel(places, self.places) @ self.solved).float()
+        """Its mean, within what there was."""
+        mean = (_kernel(places, self.places) @ self.solved).float()
+        return mean.clamp(self.least, self.most)
 
 
 def prime(
