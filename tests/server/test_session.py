@@ -9,16 +9,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import av
 import numpy as np
 import psutil
 import pytest
 
 from avatar.audio import Pcm
-from avatar.pictures import to_rgb
+from avatar.pictures import Rgb, to_rgb
+from avatar.timeline import Timeline
 from models.loading import Catalogue, LoadedAvatar
 from server.inference import Inference
 from server.pacing import MonotonicClock
 from server.publisher import RenderedFrame
+from server.publishers.recording import RecordingPublisher
 from server.session import SAMPLE_RATE, Event, Session, SessionOptions, Shown
 from tests.server.clocks import JumpingClock
 from tests.tiny_avatar import mouth_rows
@@ -121,15 +124,28 @@ def trimmed(pcm: Pcm) -> Pcm:
     return pcm[loud[0] : loud[-1] + 1]
 
 
-def jaw(frame: RenderedFrame, loaded: LoadedAvatar) -> float:
-    """How red the tiny avatar's mouth is: its network paints the jaw, 0 to 1."""
+def mouth_of(loaded: LoadedAvatar) -> tuple[int, int]:
+    """Where the tiny avatar's mouth is, near enough in all its clips: x, y."""
     bundle = loaded.bundle
-    clip = next(clip for clip in bundle.clips.values())
     height, width = bundle.mask.shape
     rows = mouth_rows(height)
-    middle = clip.faces[0] @ np.array([width / 2, (rows.start + rows.stop) / 2, 1])
+    middle = bundle.clips["idle"].faces[0] @ np.array([width / 2, (rows.start + rows.stop) / 2, 1])
     x, y = middle.round().astype(int)
-    return float(to_rgb(frame.picture)[y - 2 : y + 2, x - 2 : x + 2, 0].mean() / 255)
+    return int(x), int(y)
+
+
+def unlikeness(picture: Rgb, loaded: LoadedAvatar) -> float:
+    """How far the mouth's surroundings are from the most similar frame of all footage, in grey levels."""
+    x, y = mouth_of(loaded)
+    here = (slice(y - 8, y + 8), slice(x - 8, x + 8))
+    footage = [to_rgb(frame)[here].astype(int) for clip in loaded.bundle.clips.values() for frame in clip.frames]
+    return min(float(np.abs(frame - picture[here]).mean()) for frame in footage)
+
+
+def jaw(frame: RenderedFrame, loaded: LoadedAvatar) -> float:
+    """How red the tiny avatar's mouth is: its network paints the jaw, 0 to 1."""
+    picture, (x, y) = to_rgb(frame.picture), mouth_of(loaded)
+    return float(picture[y - 2 : y + 2, x - 2 : x + 2, 0].mean() / 255)
 
 
 @pytest.mark.parametrize(("piece_ms", "pace"), [(20, 1.0), (500, 5.0), (10**6, 1.0)])
@@ -224,6 +240,59 @@ async def test_an_interruption_silences_at_once_closes_the_mouth_and_lets_the_ne
         assert np.array_equal(trimmed(heard[n_before + 5 * FRAME :]), second)
         assert "speak_interrupted" in show.names()
         assert show.collector.flushed == 1
+
+
+async def test_twenty_interruptions_can_be_heard_and_seen_in_the_recording(
+    loaded: LoadedAvatar, tmp_path: Path
+) -> None:
+    rng, cut_at, said, bundle = random.Random(11), [], [], loaded.bundle
+    film = tmp_path / "film.mp4"
+    timeline = Timeline(bundle.fps, SAMPLE_RATE)
+    recording = RecordingPublisher(film, bundle.size, timeline, crf=12, pictures_held_s=1000)
+    with Inference() as inference:
+        clock = JumpingClock(lambda: not inference.idle)
+        events: list[Event] = []
+        session = Session(
+            "s", bundle, loaded.model, inference, [recording], clock, SessionOptions(), emit=events.append
+        )
+        async with asyncio.TaskGroup() as tasks:
+            time = tasks.create_task(clock.run())
+            running = tasks.create_task(session.run())
+            for attempt in range(20):
+                session.hear(voice(3, seed=attempt), "long")
+                await clock.sleep_until(clock.now_ns() + int(rng.uniform(0.3, 2) * 1e9))
+                session.interrupt("stop")
+                cut_at.append((clock.now_ns() - SessionOptions().lead_ms * MS) / 1e9)
+                await clock.sleep_until(clock.now_ns() + 600 * MS)
+                session.hear(voice(0.5, seed=100 + attempt), "short")
+                session.end_speech()
+                said.append(len(events))
+                while not any(event["event"] == "speak_ended" for event in events[said[-1] :]):
+                    await clock.sleep_until(clock.now_ns() + 20 * MS)
+                await clock.sleep_until(clock.now_ns() + 300 * MS)
+            session.stop()
+            await running
+            time.cancel()
+    with av.open(str(film)) as container:
+        pictures = [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in container.decode(video=0)]
+        container.seek(0)
+        sound = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
+    for attempt, second in enumerate(cut_at):
+        quiet = sound[int((second + 0.120) * SAMPLE_RATE) : int((second + 0.55) * SAMPLE_RATE)]
+        assert np.abs(quiet).max() < 0.01
+        closed_from = int((second + 0.120) * 25) + 4
+        closed = pictures[closed_from : int((second + 0.45) * 25)]
+        assert len(closed) >= 3
+        assert max(unlikeness(picture, loaded) for picture in closed) < 4
+        assert (
+            max(unlikeness(picture, loaded) for picture in pictures[int((second - 0.2) * 25) : int(second * 25)]) > 15
+        )
+        after = sound[int((second + 0.55) * SAMPLE_RATE) :][: int(1.2 * SAMPLE_RATE)]
+        pcm = voice(0.5, seed=100 + attempt) / 32768
+        n = 1 << 17
+        match = np.fft.irfft(np.fft.rfft(after, n) * np.conj(np.fft.rfft(pcm, n)), n)
+        start = int(np.argmax(match))
+        assert np.corrcoef(after[start : start + len(pcm)], pcm)[0, 1] > 0.85, "noise, after AAC"
 
 
 async def test_a_fade_ends_the_interrupted_sound_without_a_click(loaded: LoadedAvatar) -> None:
