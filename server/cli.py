@@ -110,7 +110,7 @@ def render(
     from server.session import SAMPLE_RATE
 
     pcm, rate = read_speech(speech)
-    loaded = _catalogue(avatar_dirs, runtime).load(avatar)
+    loaded = _catalogue(avatar_dirs, runtime, threads=os.cpu_count() or 1).load(avatar)
     with _progress("rendering") as progress:
         n_frames = render_film(resampled(pcm, rate, SAMPLE_RATE), loaded.bundle, loaded.model, out, progress)
     Console(stderr=True).print(f"{out}: {n_frames} frames, {n_frames / float(loaded.bundle.fps):.2f} s")
@@ -233,11 +233,11 @@ def demo(
     _print_figures(str(out), figures)
 
 
-def _catalogue(avatar_dirs: str, runtime: str = "auto") -> Catalogue:
+def _catalogue(avatar_dirs: str, runtime: str = "auto", threads: int = 0) -> Catalogue:
     from models.loading import EMBEDDED, Catalogue
 
     folders = [Path(part.strip()) for part in avatar_dirs.split(",") if part.strip()]
-    return Catalogue([*folders, EMBEDDED], runtime=runtime)
+    return Catalogue([*folders, EMBEDDED], runtime=runtime, threads=threads)
 
 
 async def _interruptible(work: Coroutine[Any, Any, T]) -> T:

@@ -11,7 +11,7 @@ from avatar.bundle import AvatarBundle
 from avatar.compositor import Compositor
 from avatar.lipsync import LipSyncModel, MouthJob
 from avatar.performance import Performance, Plan
-from avatar.pictures import Picture
+from avatar.pictures import Rgb
 from avatar.timeline import Timeline
 from server.encoding import Mp4Writer
 from server.session import SAMPLE_RATE
@@ -52,30 +52,30 @@ def render(
         writing: Future[None] | None = None
         for start in range(0, n_frames, BATCH):
             plans = [performance.step(timeline.tick(i)) for i in range(start, min(start + BATCH, n_frames))]
-            pictures = _draw(plans, compositor, bundle, model)
+            mouths = _draw(plans, compositor, bundle, model)
             if writing:
                 writing.result()
                 progress(start, n_frames)
-            writing = encoder.submit(_write, writer, plans, pictures)
+            writing = encoder.submit(_write, writer, compositor, plans, mouths)
         if writing:
             writing.result()
     progress(n_frames, n_frames)
     return n_frames
 
 
-def _draw(plans: list[Plan], compositor: Compositor, bundle: AvatarBundle, model: LipSyncModel | None) -> list[Picture]:
+def _draw(
+    plans: list[Plan], compositor: Compositor, bundle: AvatarBundle, model: LipSyncModel | None
+) -> dict[int, Rgb]:
+    """The mouths that the plans ask for, by place in the list."""
     jobs = {
         index: MouthJob(plan.mouth.features, compositor.crop(plan.shot), plan.mouth.openness, bundle.tuning)
         for index, plan in enumerate(plans)
         if plan.mouth
     }
-    mouths = dict(zip(jobs, model.draw(list(jobs.values())), strict=True)) if model and jobs else {}
-    return [
-        compositor.compose(plan.shot, mouths.get(index), plan.mouth.strength if plan.mouth else 0.0)
-        for index, plan in enumerate(plans)
-    ]
+    return dict(zip(jobs, model.draw(list(jobs.values())), strict=True)) if model and jobs else {}
 
 
-def _write(writer: Mp4Writer, plans: list[Plan], pictures: list[Picture]) -> None:
-    for plan, picture in zip(plans, pictures, strict=True):
-        writer.write(picture, plan.tick, plan.sound)
+def _write(writer: Mp4Writer, compositor: Compositor, plans: list[Plan], mouths: dict[int, Rgb]) -> None:
+    for index, plan in enumerate(plans):
+        strength = plan.mouth.strength if plan.mouth else 0.0
+        writer.write(compositor.compose(plan.shot, mouths.get(index), strength), plan.tick, plan.sound)
