@@ -21,7 +21,9 @@ _FRAME_S = 0.010
 _FIRST_FRAME_S = 0.0078
 """A frame of pocketsphinx is centred at 10 t + 12.8 ms, so it stands for the time from 10 t + 7.8 ms on."""
 
-_BEAMS = (1e-50, 1e-80, 1e-120)
+_BEAMS = (1e-50, 1e-64, 1e-80)
+_ENOUGH = 0.95
+"""Share of the words that must be found: a recording that stops in its last sound often lacks that one."""
 _QUIET_S = 0.3
 """Put before and after a recording: pocketsphinx may fail to end in one that stops with its last sound."""
 
@@ -104,7 +106,8 @@ def _aligned(decoder: Decoder, text: str, spoken: Spoken) -> list[tuple[str, int
     decoder.end_utt()
     early = round(_QUIET_S / _FRAME_S)
     segments = [(one.word, one.start_frame - early, one.end_frame - early) for one in decoder.seg() or ()]
-    if sum(not name.startswith(("<", "[", "(NULL")) for name, _, _ in segments) < len(text.split()):
+    n_found = sum(not name.startswith(("<", "[", "(NULL")) for name, _, _ in segments)
+    if n_found < _ENOUGH * len(text.split()):
         raise Unaligned(f"pocketsphinx does not find the words of {spoken.name!r}")
     return [segment for segment in segments if segment[0] != "(NULL)"]
 
