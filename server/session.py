@@ -36,6 +36,9 @@ QUIET_LEAD_MS = 30
 
 NS_PER_MS = 1_000_000
 
+MOST_OVERDUE = 2
+"""Pictures that are still waited for after their frames were shown; older ones are given up."""
+
 NEVER_NS = 1 << 62
 """When the first frame is due as long as the publishers are still being entered."""
 
@@ -124,6 +127,7 @@ class Session:
         self._next_shown = 0
         self._next_planned = 0
         self._rendering: deque[_Rendering] = deque()
+        self._overdue: deque[asyncio.Future[Picture]] = deque()
         self._fade: tuple[int, Pcm] | None = None
         self._last_picture = bundle.clips[bundle.loops["idle"]].frames[0]
         self._heard_ns: int | None = None
@@ -162,6 +166,7 @@ class Session:
             if isinstance(rendering.picture, asyncio.Future):
                 rendering.picture.cancel()
         self._rendering.clear()
+        self._forget_overdue()
         self._performance.interrupt(self._next_shown)
         self._next_planned = self._next_shown
         for publisher in self._publishers:
@@ -239,7 +244,14 @@ class Session:
     def _show(self, rendering: _Rendering, lateness_ns: int) -> None:
         plan, picture = rendering.plan, self._finished(rendering.picture)
         repeated = picture is None
-        self._last_picture = self._last_picture if picture is None else picture
+        if isinstance(rendering.picture, asyncio.Future) and not rendering.picture.done():
+            self._overdue.append(rendering.picture)
+        elif picture is not None:
+            self._forget_overdue()
+        if picture is None:
+            picture = self._newest_overdue()
+        if picture is not None:
+            self._last_picture = picture
         sound = plan.sound
         if self._fade:
             index, faded = self._fade
@@ -258,13 +270,28 @@ class Session:
         """The picture, or None where it is not there (yet)."""
         if not isinstance(picture, asyncio.Future):
             return picture
-        if not picture.done():
-            picture.cancel()
+        if not picture.done() or picture.cancelled():
             return None
         if error := picture.exception():
             log.error("a mouth could not be drawn", exc_info=error, extra={"session": self.id})
             return None
         return picture.result()
+
+    def _newest_overdue(self) -> Picture | None:
+        """A picture that came too late for its own frame, which is better than one from before it; the newest."""
+        while len(self._overdue) > MOST_OVERDUE:
+            self._overdue.popleft().cancel()
+        for index in range(len(self._overdue) - 1, -1, -1):
+            if self._overdue[index].done():
+                picture = self._finished(self._overdue[index])
+                for _ in range(index + 1):
+                    self._overdue.popleft().cancel()
+                return picture
+        return None
+
+    def _forget_overdue(self) -> None:
+        while self._overdue:
+            self._overdue.popleft().cancel()
 
     def _tell(self, plan: Plan) -> None:
         """Sends the events of a frame that has just been shown."""

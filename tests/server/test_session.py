@@ -370,6 +370,39 @@ async def test_a_late_picture_is_repeated_and_the_sound_goes_out_in_time(loaded:
     assert all(one.picture is repeated[0].picture for one in repeated)
 
 
+class SlowModel(StuckModel):
+    """The tiny avatar's own network, as slow as the test says: each time the gate opens one batch gets through."""
+
+    def draw(self, batch):  # type: ignore[no-untyped-def]
+        self.gate.wait(10)
+        self.gate.clear()
+        return self._draw(batch)
+
+
+async def test_pictures_that_are_always_late_are_still_shown(loaded: LoadedAvatar) -> None:
+    model = SlowModel(loaded)
+    collector, shown = Collector(), list[Shown]()
+    with Inference() as inference:
+        clock = JumpingClock(lambda: model.gate.is_set() and not inference.idle)
+        session = Session("s", loaded.bundle, model, inference, [collector], clock, on_shown=shown.append)
+        async with asyncio.TaskGroup() as tasks:
+            time = tasks.create_task(clock.run())
+            running = tasks.create_task(session.run())
+            session.hear(voice(2), "e")
+            session.end_speech()
+            for step in range(1, 40):
+                await clock.sleep_until(step * 60 * MS)
+                model.gate.set()
+                await asyncio.sleep(0.005)
+            model.gate.set()
+            session.stop()
+            await running
+            time.cancel()
+    speaking = [one.frame for one in shown if one.frame.sound.any()]
+    assert len({id(frame.picture) for frame in speaking}) >= len(speaking) // 5
+    assert sum(one.repeated for one in shown) >= len(speaking) // 2
+
+
 async def test_a_session_whose_publishers_are_still_joining_can_be_interrupted_and_told(loaded: LoadedAvatar) -> None:
     with Inference() as inference:
         session = Session("s", loaded.bundle, loaded.model, inference, [], MonotonicClock())
