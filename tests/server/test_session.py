@@ -388,7 +388,8 @@ async def test_pictures_that_are_always_late_are_still_shown(loaded: LoadedAvata
     model = SlowModel(loaded)
     collector, shown = Collector(), list[Shown]()
     with Inference() as inference:
-        clock = JumpingClock()
+        drawing = threading.Event()
+        clock = JumpingClock(drawing.is_set)
         session = Session("s", loaded.bundle, model, inference, [collector], clock, on_shown=shown.append)
         async with asyncio.TaskGroup() as tasks:
             time = tasks.create_task(clock.run())
@@ -398,10 +399,12 @@ async def test_pictures_that_are_always_late_are_still_shown(loaded: LoadedAvata
             for step in range(1, 40):
                 await clock.sleep_until(step * 60 * MS)
                 if not inference.idle:
+                    drawing.set()
                     model.drawn.clear()
                     model.gate.set()
                     await asyncio.to_thread(model.drawn.wait, 10)
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(0.01)
+                    drawing.clear()
             model.gate.set()
             session.stop()
             await running
