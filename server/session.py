@@ -37,7 +37,7 @@ QUIET_LEAD_MS = 30
 NS_PER_MS = 1_000_000
 
 MOST_OVERDUE = 2
-"""Pictures that are still waited for after their frames were shown; older ones are given up."""
+"""Pictures that are still waited for after their frames were shown; of more, some are given up."""
 
 NEVER_NS = 1 << 62
 """When the first frame is due as long as the publishers are still being entered."""
@@ -280,7 +280,9 @@ class Session:
     def _newest_overdue(self) -> Picture | None:
         """A picture that came too late for its own frame, which is better than one from before it; the newest."""
         while len(self._overdue) > MOST_OVERDUE:
-            self._overdue.popleft().cancel()
+            # The oldest is probably being drawn already: it is the one after it that is given up.
+            self._overdue[1].cancel()
+            del self._overdue[1]
         for index in range(len(self._overdue) - 1, -1, -1):
             if self._overdue[index].done():
                 picture = self._finished(self._overdue[index])
