@@ -164,14 +164,14 @@ def test_crop_and_targets_are_varied_alike(mouths: Path) -> None:
 
 
 def test_the_mask_covers_what_moves_and_ends_before_the_border(mouths: Path) -> None:
-    mean, most = measure_motion(Mouths(mouths).read(), 48)
-    mask = mouth_mask(most, soft_px=2)
-    assert mask[most > 36].min() > 128
+    motion = measure_motion(Mouths(mouths).read(), 48)
+    mask = mouth_mask(motion, soft_px=2)
+    assert mask[motion.most > 36].min() > 128
     assert not mask[[0, -1]].any()
     assert not mask[:, [0, -1]].any()
     steps = np.abs(np.diff(mask.astype(int), axis=0))
     assert steps.max() < 128, "soft"
-    assert mean.max() <= most.max()
+    assert motion.mean.max() <= motion.most.max()
 
 
 def test_figures_know_equal_pictures_from_others() -> None:

@@ -83,12 +83,15 @@ def mask(
     from models.making.mouth.regions import Mouths
 
     poses = Mouths(mouths).read()
-    mean, most = measure_motion(poses, PATCH)
-    soft = mouth_mask(most)
+    motion = measure_motion(poses, PATCH)
+    soft = mouth_mask(motion)
     out.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(out), soft)
     if look is not None:
-        grey = [np.clip(level * gain, 0, 255) for level, gain in ((mean, 8), (most, 2), (soft, 1))]
+        grey = [
+            np.clip(level * gain, 0, 255)
+            for level, gain in ((motion.mean, 8), (motion.most, 2), (motion.unrest, 8), (soft, 1))
+        ]
         tiles = [np.repeat(level[:, :, None], 3, axis=2).astype(np.uint8) for level in grey]
         for pose in poses[:: max(1, len(poses) // 5)][:5]:
             face = pose.spoken[0].crop(PATCH)[:, :, ::-1].copy()

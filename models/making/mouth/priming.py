@@ -1,12 +1,14 @@
 """A renderer's first draft, worked out instead of trained: seconds where gradient descent takes an hour.
 
 The principal components of what speech adds to a face at rest become the pictures that the renderer mixes, those of
-the faces at rest its likenesses. A Gaussian process (Rasmussen & Williams, 2006, algorithm 2.1) tells the mixture for
-any articulation and likeness; the renderer's small embedding learns from it. Training starts from a face that speaks.
+the faces at rest its likenesses. A Gaussian process (Rasmussen & Williams, 2006, algorithm 2.1 and section 5.4) tells
+the mixture for any articulation and likeness, having found how far the influence of each channel reaches; the
+renderer's small embedding learns from it. Training starts from a face that speaks.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,11 +26,14 @@ from models.nets.mouth_renderer import HALF, LIKENESS, MouthRenderer, gate, repl
 _LEAST_GATE = 0.3
 """Mouths that hardly move say little about what to add to them: they are not scaled up further than this."""
 
-_REACH, _NOISE = 1.6, 1e-3
-"""Length scale and noise of the Gaussian process, by cross-validation over poses of the embedded avatar."""
+_REACH, _LIKENESS_REACH, _NOISE = 0.8, 1.0, 1e-3
+"""Length scales and noise that the Gaussian process starts from."""
+
+_LEAST_REACH = 0.3
+"""Shorter ones make a mouth that wobbles between the mouths it knows."""
 
 _LIKENESS_SPREAD = 0.08
-"""Standard deviation of a likeness, by the same: how much a difference of poses counts beside one of articulations."""
+"""Standard deviation of a likeness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +45,45 @@ class Mixing:
     """
 
     places: Tensor
+    reach: Tensor
     solved: Tensor
     least: Tensor
     most: Tensor
 
     @classmethod
-    def fit(cls, places: Tensor, amounts: Tensor) -> Mixing:
-        """The process through ``amounts`` at ``places``."""
-        covariance = _kernel(places, places) + _NOISE * torch.eye(len(places), dtype=torch.float64)
-        solved = torch.cholesky_solve(amounts.double(), torch.linalg.cholesky(covariance))
-        return cls(places, solved, amounts.amin(dim=0), amounts.amax(dim=0))
+    def fit(cls, places: Tensor, amounts: Tensor, strengths: Tensor, n_steps: int = 100) -> Mixing:
+        """The process through ``amounts`` at ``places``, with the reaches and the noise that make them likeliest.
+
+        Every picture has an amplitude of its own; reaches are shared, and count for pictures by their ``strengths``.
+        """
+        reaches = [_REACH] * len(CHANNELS) + [_LIKENESS_REACH] * (places.shape[1] - len(CHANNELS))
+        known, share = amounts.double(), (strengths**2 / (strengths**2).sum()).double()
+        log_reach = torch.tensor(reaches, dtype=torch.float64).log().requires_grad_()
+        log_noise = torch.tensor(_NOISE, dtype=torch.float64).log().requires_grad_()
+        optimiser = torch.optim.Adam([log_reach, log_noise], lr=0.1)
+        n = len(places)
+        for _ in range(n_steps):
+            factor = _factor(places, log_reach.exp(), log_noise.exp())
+            amplitude = (known * torch.cholesky_solve(known, factor)).sum(dim=0).clamp_min(1e-9) / n
+            unlikely = (share * amplitude.log()).sum() * n / 2 + factor.diagonal().log().sum()
+            optimiser.zero_grad(set_to_none=True)
+            unlikely.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            with torch.no_grad():
+                log_reach.clamp_(min=math.log(_LEAST_REACH))
+        with torch.no_grad():
+            reach = log_reach.exp()
+            solved = torch.cholesky_solve(known, _factor(places, reach, log_noise.exp()))
+        return cls(places, reach, solved, amounts.amin(dim=0), amounts.amax(dim=0))
 
     def at(self, places: Tensor) -> Tensor:
         """Its mean, within what there was."""
-        mean = (_kernel(places, self.places) @ self.solved).float()
+        mean = (_kernel(places, self.places, self.reach) @ self.solved).float()
         return mean.clamp(self.least, self.most)
 
 
 def prime(
-    network: MouthRenderer, poses: Sequence[Pose], weight: NDArray[np.float32], n_steps: int = 1500, seed: int = 1
+    network: MouthRenderer, poses: Sequence[Pose], weight: NDArray[np.float32], n_steps: int = 2000, seed: int = 1
 ) -> float:
     """Give the network its likenesses, its pictures and its mixture.
 
@@ -75,7 +100,7 @@ def prime(
     added, articulations = _what_speech_adds(network, poses)
     of_pose = torch.tensor([index for index, pose in enumerate(poses) for _ in (pose.rest, *pose.spoken)])
     amounts, strengths, held = _set_pictures(network, added, weight)
-    mixing = Mixing.fit(torch.cat([articulations, likenesses[of_pose]], dim=1), amounts)
+    mixing = Mixing.fit(torch.cat([articulations, likenesses[of_pose]], dim=1), amounts, strengths)
     _teach(network, mixing, articulations, likenesses, strengths / strengths[0], n_steps, seed)
     return held
 
@@ -170,8 +195,16 @@ def _teach(
         falling.step()
 
 
-def _kernel(a: Tensor, b: Tensor) -> Tensor:
-    return torch.exp(-0.5 * torch.cdist(a.double(), b.double()) ** 2 / _REACH**2)
+def _kernel(a: Tensor, b: Tensor, reach: Tensor) -> Tensor:
+    return torch.exp(-0.5 * torch.cdist(a.double() / reach, b.double() / reach) ** 2)
+
+
+def _factor(places: Tensor, reach: Tensor, noise: Tensor) -> Tensor:
+    """The Cholesky factor of the places' covariance."""
+    known: Tensor = torch.linalg.cholesky(
+        _kernel(places, places, reach) + noise * torch.eye(len(places), dtype=torch.float64)
+    )
+    return known
 
 
 def _what_speech_adds(network: MouthRenderer, poses: Sequence[Pose]) -> tuple[Tensor, Tensor]:

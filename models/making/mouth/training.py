@@ -196,9 +196,9 @@ def train(
 
 def loss_weight(poses: Sequence[Pose], patch: int) -> NDArray[np.float32]:
     """How much each pixel of a patch counts, (patch, patch), mean 1: nothing where the mask hides it, most on lips."""
-    mean, most = measure_motion(poses, patch)
-    mask = mouth_mask(most).astype(np.float32) / 255
-    weight = 0.01 + mask * (0.3 + mean / max(float(mean.max()), 1e-6))
+    motion = measure_motion(poses, patch)
+    mask = mouth_mask(motion).astype(np.float32) / 255
+    weight = 0.01 + mask * (0.3 + motion.mean / max(float(motion.mean.max()), 1e-6))
     return np.asarray(weight / weight.mean(), np.float32)
 
 
