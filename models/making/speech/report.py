@@ -16,7 +16,7 @@ from models.making.speech.coarticulation import Track
 from models.making.speech.corpus import Recorded
 from models.making.speech.evaluation import Answers, Encode, Score, answers, openvino_encoder, score, truth
 
-_LONGEST_SYNTHETIC_S = 60.0
+_LONGEST_SYNTHETIC_S = 20.0
 """Of each held-out voice."""
 
 
