@@ -22,6 +22,7 @@ from avatar.pictures import Picture
 from avatar.speech import Utterance
 from avatar.timeline import Timeline
 from server.inference import Inference
+from server.late_pictures import LatePictures
 from server.pacing import Clock
 from server.publisher import Publisher, RenderedFrame
 
@@ -35,9 +36,6 @@ QUIET_LEAD_MS = 30
 """How far ahead frames are planned while nobody speaks: little, so that speech starts soon after it arrives."""
 
 NS_PER_MS = 1_000_000
-
-MOST_OVERDUE = 2
-"""Pictures that are still waited for after their frames were shown; of more, some are given up."""
 
 NEVER_NS = 1 << 62
 """When the first frame is due as long as the publishers are still being entered."""
@@ -127,7 +125,7 @@ class Session:
         self._next_shown = 0
         self._next_planned = 0
         self._rendering: deque[_Rendering] = deque()
-        self._overdue: deque[asyncio.Future[Picture]] = deque()
+        self._late = LatePictures()
         self._fade: tuple[int, Pcm] | None = None
         self._last_picture = bundle.clips[bundle.loops["idle"]].frames[0]
         self._heard_ns: int | None = None
@@ -166,7 +164,7 @@ class Session:
             if isinstance(rendering.picture, asyncio.Future):
                 rendering.picture.cancel()
         self._rendering.clear()
-        self._forget_overdue()
+        self._late.give_up()
         self._performance.interrupt(self._next_shown)
         self._next_planned = self._next_shown
         for publisher in self._publishers:
@@ -245,11 +243,11 @@ class Session:
         plan, picture = rendering.plan, self._finished(rendering.picture)
         repeated = picture is None
         if isinstance(rendering.picture, asyncio.Future) and not rendering.picture.done():
-            self._overdue.append(rendering.picture)
-        elif picture is not None:
-            self._forget_overdue()
+            self._late.add(rendering.picture)
         if picture is None:
-            picture = self._newest_overdue()
+            picture = self._late.newest()
+        else:
+            self._late.give_up()
         if picture is not None:
             self._last_picture = picture
         sound = plan.sound
@@ -276,24 +274,6 @@ class Session:
             log.error("a mouth could not be drawn", exc_info=error, extra={"session": self.id})
             return None
         return picture.result()
-
-    def _newest_overdue(self) -> Picture | None:
-        """A picture that came too late for its own frame, which is better than one from before it; the newest."""
-        while len(self._overdue) > MOST_OVERDUE:
-            # The oldest is probably being drawn already: it is the one after it that is given up.
-            self._overdue[1].cancel()
-            del self._overdue[1]
-        for index in range(len(self._overdue) - 1, -1, -1):
-            if self._overdue[index].done():
-                picture = self._finished(self._overdue[index])
-                for _ in range(index + 1):
-                    self._overdue.popleft().cancel()
-                return picture
-        return None
-
-    def _forget_overdue(self) -> None:
-        while self._overdue:
-            self._overdue.popleft().cancel()
 
     def _tell(self, plan: Plan) -> None:
         """Sends the events of a frame that has just been shown."""
