@@ -111,6 +111,8 @@ class MouthRenderer(nn.Module):
     """Draws mouths. `forward` is what is exported, whole numbers in and out; `look` and `paint` are its two halves."""
 
     fade: Tensor
+    limits: Tensor
+    """The largest articulation of each channel that it has learned from, (7,); it draws no mouth beyond."""
 
     def __init__(self, config: RendererConfig | None = None) -> None:
         super().__init__()
@@ -149,6 +151,7 @@ class MouthRenderer(nn.Module):
             for last in (self.face_out, self.window_out):
                 last.weight.mul_(0.05)
                 cast(Tensor, last.bias).zero_()
+        self.register_buffer("limits", torch.ones(len(CHANNELS)))
         self.register_buffer("fade", _fade(config.window, config.fade_px), persistent=False)
 
     def look(self, crop: Tensor) -> tuple[Tensor, ...]:
@@ -178,6 +181,7 @@ class MouthRenderer(nn.Module):
         """
         config, window = self.config, self.config.window
         *scales, window_seen, likeness = seen
+        articulation = torch.minimum(articulation, self.limits)
         embedded = self.embedding(torch.cat([articulation, likeness], dim=1))
         face, near = self.draft(embedded)
 

@@ -97,6 +97,9 @@ def prime(
         The share of the (weighted) variance that the pictures hold.
     """
     likenesses = _set_likeness(network, poses, weight)
+    network.limits.copy_(
+        torch.from_numpy(np.max([mouth.articulation for pose in poses for mouth in pose.spoken], axis=0))
+    )
     added, articulations = _what_speech_adds(network, poses)
     of_pose = torch.tensor([index for index, pose in enumerate(poses) for _ in (pose.rest, *pose.spoken)])
     amounts, strengths, held = _set_pictures(network, added, weight)
