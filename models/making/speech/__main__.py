@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     evaluate.add_argument("--json", type=Path, help="also write the figures here")
 
     export = commands.add_parser("export", help="write WORK/RUN/checkpoint.pt as ONNX with a .toml beside it")
-    export.add_argument("--run", default="run", help="name of the run")
+    export.add_argument("--run", nargs="+", default=["run"], help="names of runs; of several the mean is exported")
     export.add_argument("--to", type=Path, default=_SHIPPED)
     export.add_argument("--figures", type=Path, help="what evaluate --json wrote, to put in the .toml")
 
@@ -86,7 +86,7 @@ def _export(options: argparse.Namespace, console: Console) -> None:
             figures |= {
                 f"{name}_{key}": round(value, 3) for key, value in one.items() if isinstance(value, float | int)
             }
-    export(options.work / options.run / "checkpoint.pt", options.to, figures)
+    export([options.work / run / "checkpoint.pt" for run in options.run], options.to, figures)
     console.print(f"{options.to}: {options.to.stat().st_size / 1e6:.1f} MB")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,11 @@ _LICENCE = """\
 """
 
 
-def export(checkpoint: Path, path: Path, figures: Mapping[str, float | str]) -> None:
-    """Write the averaged weights of ``checkpoint`` to ``path`` (.onnx, weights stored as fp16) and a .toml sidecar.
+def export(checkpoints: Sequence[Path], path: Path, figures: Mapping[str, float | str]) -> None:
+    """Write the averaged weights of ``checkpoints`` to ``path`` (.onnx, weights stored as fp16) and a .toml sidecar.
+
+    Of several runs, each gone on from the one before, the mean of their weights is taken: it generalises better than
+    any of them (Wortsman et al., "Model soups", 2022).
 
     Input ``mel`` (batch, WINDOW, 80) float32; outputs ``articulation`` (batch, 7) in 0…1 and ``visemes`` (batch, 14)
     logits. The window's last frame ends ``LOOK_AHEAD_MS`` after the time that the outputs describe.
@@ -34,9 +37,12 @@ def export(checkpoint: Path, path: Path, figures: Mapping[str, float | str]) -> 
     import onnx
     import torch
 
-    saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    runs = [torch.load(checkpoint, weights_only=True, map_location="cpu") for checkpoint in checkpoints]
+    saved = runs[-1]
     encoder = SpeechEncoder()
-    encoder.load_state_dict(saved["average"])
+    encoder.load_state_dict(
+        {name: torch.stack([run["average"][name] for run in runs]).mean(dim=0) for name in saved["average"]}
+    )
     window = SpeechWindow(encoder).eval()
     part = path.with_suffix(".part")
     program = torch.onnx.export(
