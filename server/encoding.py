@@ -92,7 +92,9 @@ class Mp4Writer:
             if self._next_sample is not None:
                 self._file.mux(self._video.encode(None))
                 for cut in self._cutter.resample(None):
-                    self._file.mux(self._audio.encode(cut))
+                    # AAC would fill up what is left to 21 ms: where it is silent, leaving it out is nearer the truth.
+                    if cut.to_ndarray().any():
+                        self._file.mux(self._audio.encode(cut))
                 self._file.mux(self._audio.encode(None))
 
     def write(self, picture: Picture, tick: FrameTick, sound: Pcm) -> None:
