@@ -5,17 +5,15 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
 from avatar.articulation import CHANNELS
+from models.making.half_weights import store_in_half
 from models.nets.mouth_renderer import MouthRenderer
 
 OPSET = 17
-_SMALL = 256
-"""Constants with fewer numbers stay in single precision: they weigh nothing."""
 
 
 def export_onnx(network: MouthRenderer, path: Path) -> int:
@@ -47,19 +45,3 @@ def export_onnx(network: MouthRenderer, path: Path) -> int:
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
     return path.stat().st_size
-
-
-def store_in_half(model: onnx.ModelProto) -> None:
-    """Keep large weights as float16, with a cast to float32 after each; runtimes fold the casts when they load."""
-    graph = model.graph
-    casts = []
-    for weights in list(graph.initializer):
-        if weights.data_type != TensorProto.FLOAT or np.prod(weights.dims) < _SMALL:
-            continue
-        name = weights.name
-        half = numpy_helper.from_array(numpy_helper.to_array(weights).astype(np.float16), f"{name}_half")
-        graph.initializer.remove(weights)
-        graph.initializer.append(half)
-        casts.append(helper.make_node("Cast", [half.name], [name], to=TensorProto.FLOAT, name=f"{name}_single"))
-    for node in reversed(casts):
-        graph.node.insert(0, node)

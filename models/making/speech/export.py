@@ -7,14 +7,10 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from avatar.articulation import CHANNELS, VISEMES
 from avatar.features import HOP_MS, N_MELS
 from models.nets.speech_encoder import LOOK_AHEAD_MS, WINDOW, SpeechEncoder, SpeechWindow
-
-if TYPE_CHECKING:
-    import onnx
 
 _OPSET = 18
 _LICENCE = """\
@@ -37,6 +33,8 @@ def export(checkpoints: Sequence[Path], path: Path, figures: Mapping[str, float 
     import onnx
     import torch
 
+    from models.making.half_weights import store_in_half
+
     runs = [torch.load(checkpoint, weights_only=True, map_location="cpu") for checkpoint in checkpoints]
     saved = runs[-1]
     encoder = SpeechEncoder()
@@ -58,7 +56,7 @@ def export(checkpoints: Sequence[Path], path: Path, figures: Mapping[str, float 
     if program is None:
         raise RuntimeError("torch exported nothing")
     model = program.model_proto
-    _store_weights_as_half(model)
+    store_in_half(model)
     for node in model.graph.node:
         node.ClearField("metadata_props")
         node.ClearField("doc_string")
@@ -66,26 +64,6 @@ def export(checkpoints: Sequence[Path], path: Path, figures: Mapping[str, float 
     part.write_bytes(model.SerializeToString())
     os.replace(part, path)
     _write_sidecar(path, {"steps": saved["step"], "hours": round(saved["spent_s"] / 3600, 2), **figures})
-
-
-def _store_weights_as_half(model: onnx.ModelProto) -> None:
-    """Replace large float32 initialisers by fp16 ones and a Cast each; runtimes fold or stream these."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    casts = []
-    for tensor in model.graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if values.dtype != "float32" or values.size < 1024:
-            continue
-        name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(values.astype("float16"), f"{name}_fp16"))
-        casts.append(helper.make_node("Cast", [f"{name}_fp16"], [name], name=f"{name}_fp32", to=TensorProto.FLOAT))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    inner = [value for value in model.graph.value_info if not value.name.endswith("_fp16")]
-    del model.graph.value_info[:]
-    model.graph.value_info.extend(inner)
 
 
 def _write_sidecar(path: Path, training: Mapping[str, float | str]) -> None:
