@@ -96,10 +96,25 @@ class Director:
         """
         now = self._listen(self.state, speaking)
         for wish in wishes:
+            self.check(wish)
             now = self._grant(now, wish)
         now = self._move(now)
         self.state = now
         return self._shot(now)
+
+    def check(self, wish: Wish) -> None:
+        """Says whether a wish can be granted.
+
+        Raises:
+            UnknownState: for a state or gesture that the avatar does not have.
+        """
+        match wish:
+            case Enter(name):
+                kind, known = "state", self._bundle.loops
+            case Perform(name, _):
+                kind, known = "gesture", self._bundle.gestures
+        if name not in known:
+            raise UnknownState(f"avatar '{self._bundle.id}' has no {kind} '{name}', only {', '.join(known) or 'none'}")
 
     def _listen(self, now: DirectorState, speaking: bool) -> DirectorState:
         if speaking:
@@ -114,14 +129,8 @@ class Director:
     def _grant(self, now: DirectorState, wish: Wish) -> DirectorState:
         match wish:
             case Enter(state):
-                if state not in self._bundle.loops:
-                    known = ", ".join(self._bundle.loops)
-                    raise UnknownState(f"avatar '{self._bundle.id}' has no state '{state}', only {known}")
                 return replace(now, state=state)
-            case Perform(gesture, composition):
-                if gesture not in self._bundle.gestures:
-                    known = ", ".join(self._bundle.gestures) or "none"
-                    raise UnknownState(f"avatar '{self._bundle.id}' has no gesture '{gesture}', only {known}")
+            case Perform(_, composition):
                 if composition == "REPLACE":
                     return replace(now, gesture=None, queue=(wish,), wait=None)
                 return replace(now, queue=(*now.queue, wish))

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from avatar.audio import AudioChunk, Pcm, silence
 from avatar.bundle import AvatarBundle
-from avatar.cues import Enter, Wish
+from avatar.cues import Wish
 from avatar.director import Director, DirectorState, Manner, Shot
-from avatar.errors import UnknownState
 from avatar.lipsync import LipSyncSpec
 from avatar.listening import Listening
 from avatar.speech import Speech, Spoken, Utterance
@@ -89,7 +88,6 @@ class Performance:
         manner: Manner = Manner(),
     ) -> None:
         look_ahead = spec.look_ahead_ms * timeline.sample_rate // 1000 if spec else 0
-        self._bundle = bundle
         self._speech = Speech(timeline, look_ahead, int(capacity_s * timeline.sample_rate))
         self._listening = Listening(spec, timeline.sample_rate, bundle.tuning.voice_threshold_db) if spec else None
         self._director = Director(bundle, manner)
@@ -141,11 +139,7 @@ class Performance:
         Raises:
             UnknownState: the avatar does not have it.
         """
-        known = self._bundle.loops if isinstance(wish, Enter) else self._bundle.gestures
-        name = wish.state if isinstance(wish, Enter) else wish.gesture
-        if name not in known:
-            kind = "state" if isinstance(wish, Enter) else "gesture"
-            raise UnknownState(f"avatar '{self._bundle.id}' has no {kind} '{name}', only {', '.join(known) or 'none'}")
+        self._director.check(wish)
         self._wishes.append(wish)
 
     def step(self, tick: FrameTick) -> Plan:
