@@ -68,8 +68,8 @@ def score(pairs: Sequence[tuple[Answers, Track]]) -> Score:
     said = np.concatenate([one.visemes for one, _ in cut])
     opening = [(aperture(one.articulation), aperture(true.articulation)) for one, true in cut]
     recalls, f1 = _by_viseme(said, visemes)
-    hits, n_true, right, n_said = np.sum([_closures(one, true) for one, true in cut], axis=0)
-    shut, n_open = np.sum([_open_vowels(one, true) for one, true in cut], axis=0)
+    hits, n_true, right, n_said = np.sum([closures(_pressed(one), true) for one, true in cut], axis=0)
+    shut, n_open = np.sum([open_vowels(_shut(one), true) for one, true in cut], axis=0)
     return Score(
         seconds=len(visemes) * HOP_MS / 1000,
         frame_accuracy=float(np.mean(said == visemes)),
@@ -78,8 +78,8 @@ def score(pairs: Sequence[tuple[Answers, Track]]) -> Score:
         closure_precision=float(right / max(n_said, 1)),
         n_closures=int(n_true),
         open_vowels_shut=float(shut / max(n_open, 1)),
-        aperture_r=_correlation(opening, 0),
-        lag_ms=_lag_ms(opening),
+        aperture_r=correlation(opening, 0),
+        lag_ms=lag_ms(opening),
         recall_by_viseme=recalls,
     )
 
@@ -117,45 +117,52 @@ def _by_viseme(said: NDArray[np.intp], true: NDArray[np.intp]) -> tuple[dict[str
     return recall, f1
 
 
-def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def _pressed(said: Answers) -> NDArray[np.bool_]:
+    """Where the lips are answered pressed together: ``close`` above one half."""
+    return np.asarray(said.articulation[:, CHANNELS.index("close")] > 0.5)
+
+
+def _shut(said: Answers) -> NDArray[np.bool_]:
+    return np.asarray(aperture(said.articulation) < _SHUT)
+
+
+def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """(First, past the last) of each run of true values."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
-def _closures(said: Answers, true: Track) -> tuple[int, int, int, int]:
-    """Closed lips (``close`` above one half) against P B M: found, all true, right, all said; ±40 ms count as met."""
+def closures(shut: NDArray[np.bool_], true: Track) -> tuple[int, int, int, int]:
+    """Lips seen ``shut`` (n,) against P B M: found, all true, right, all shut; ±40 ms count as met."""
     near = _NEAR_MS // HOP_MS
-    spoken = _runs(true.visemes == VISEMES.index("PP"))
-    shut = _runs(said.articulation[:, CHANNELS.index("close")] > 0.5)
-    found = sum(any(a < end + near and start - near < b for a, b in shut) for start, end in spoken)
-    right = sum(any(a < end + near and start - near < b for start, end in spoken) for a, b in shut)
-    return found, len(spoken), right, len(shut)
+    spoken, seen = runs(true.visemes == VISEMES.index("PP")), runs(shut)
+    found = sum(any(a < end + near and start - near < b for a, b in seen) for start, end in spoken)
+    right = sum(any(a < end + near and start - near < b for start, end in spoken) for a, b in seen)
+    return found, len(spoken), right, len(seen)
 
 
-def _open_vowels(said: Answers, true: Track) -> tuple[int, int]:
-    """Open vowels of 60 ms or more over whose middle the lips are answered shut, and all of them."""
-    opening = aperture(said.articulation)
+def open_vowels(shut: NDArray[np.bool_], true: Track) -> tuple[int, int]:
+    """Open vowels of 60 ms or more over whose middle the lips are ``shut`` (n,), and all of them."""
     middles = [
         (start + end) // 2
         for name in ("AA", "EH", "OO")
-        for start, end in _runs(true.visemes == VISEMES.index(name))
+        for start, end in runs(true.visemes == VISEMES.index(name))
         if end - start >= 60 // HOP_MS
     ]
-    return sum(bool(opening[middle] < _SHUT) for middle in middles), len(middles)
+    return sum(bool(shut[middle]) for middle in middles), len(middles)
 
 
-def _correlation(opening: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]], lag: int) -> float:
+def correlation(opening: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]], lag: int) -> float:
     """Pearson's r of the lips' opening, the answer taken ``lag`` × 10 ms later."""
     said = np.concatenate([one[max(lag, 0) : len(one) + min(lag, 0)] for one, _ in opening])
     true = np.concatenate([one[max(-lag, 0) : len(one) - max(lag, 0)] for _, one in opening])
     return float(np.corrcoef(said, true)[0, 1])
 
 
-def _lag_ms(opening: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> float:
+def lag_ms(opening: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> float:
     """By how much the answer comes late, from the peak of r over the lag (a parabola through its top three)."""
     lags = np.arange(-_LONGEST_LAG, _LONGEST_LAG + 1)
-    r = np.array([_correlation(opening, int(lag)) for lag in lags])
+    r = np.array([correlation(opening, int(lag)) for lag in lags])
     top = int(np.clip(np.argmax(r), 1, len(r) - 2))
     before, here, after = r[top - 1 : top + 2]
     return float((lags[top] + 0.5 * (before - after) / (before - 2 * here + after)) * HOP_MS)

@@ -24,21 +24,21 @@ def figures_of(encoder: Path, work: Path, folder: Path, console: Console) -> dic
     """Score the encoder on each set there is: human, neural (both aligned, and kept in ``work/aligned``), synthetic."""
     facts = tomllib.loads(encoder.with_suffix(".toml").read_text(encoding="utf-8"))
     encode = openvino_encoder(encoder)
-    aligned = _aligned(work / "aligned", folder, console)
+    voices = aligned(work / "aligned", folder, console)
     sets = {
-        "human": [voice for voice in aligned if not voice.name.startswith("tts_")],
-        "neural": [voice for voice in aligned if voice.name.startswith("tts_")],
-        "human and neural": aligned,
+        "human": [voice for voice in voices if not voice.name.startswith("tts_")],
+        "neural": [voice for voice in voices if voice.name.startswith("tts_")],
+        "human and neural": voices,
         "unseen synthetic": corpus.load_all(work / "corpus", held_out=True),
     }
     scores = {}
-    for name, voices in sets.items():
-        if not voices:
+    for name, chosen in sets.items():
+        if not chosen:
             console.print(f"[yellow]{name}: skipped, nothing to measure on")
             continue
         limit = _LONGEST_SYNTHETIC_S if name == "unseen synthetic" else float("inf")
         pairs = [
-            pair for voice in voices for pair in _pairs(voice, encode, facts["window"], facts["look_ahead_ms"], limit)
+            pair for voice in chosen for pair in _pairs(voice, encode, facts["window"], facts["look_ahead_ms"], limit)
         ]
         scores[name] = score(pairs)
     return scores
@@ -74,7 +74,7 @@ def _pairs(
     return pairs
 
 
-def _aligned(cache: Path, folder: Path, console: Console) -> list[Recorded]:
+def aligned(cache: Path, folder: Path, console: Console) -> list[Recorded]:
     """The recordings with known words, aligned now or before."""
     if not (folder / "words.tsv").exists():
         console.print(f"[yellow]human speech: skipped, there is no {folder / 'words.tsv'}")
