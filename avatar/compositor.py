@@ -18,6 +18,7 @@ class Compositor:
     def __init__(self, bundle: AvatarBundle) -> None:
         self._bundle = bundle
         self._crop = Size(bundle.mask.shape[1], bundle.mask.shape[0])
+        self._mask = feathered(bundle.mask, bundle.tuning.mask_feather)
 
     def crop(self, shot: Shot) -> Rgb:
         """The face on the shot's frame, as the lip-sync network wants it: uint8 (height, width, 3), read-only."""
@@ -70,7 +71,7 @@ class Compositor:
         if box.width < 2 or box.height < 2:
             return
         local, size = relative_to(face, box), (box.width, box.height)
-        mask = cv2.warpAffine(self._bundle.mask, local, size, flags=cv2.INTER_LINEAR)
+        mask = cv2.warpAffine(self._mask, local, size, flags=cv2.INTER_LINEAR)
         if strength < 1:
             mask = cv2.convertScaleAbs(mask, alpha=strength)
         drawn = cv2.warpAffine(mouth, local, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -83,6 +84,16 @@ class Compositor:
         _blend(old.y[box.rows, box.columns], new.y, np.asarray(mask, np.uint8))
         _blend(old.u[small.rows, small.columns], new.u, shared)
         _blend(old.v[small.rows, small.columns], new.v, shared)
+
+
+def feathered(mask: NDArray[np.uint8], width: float) -> NDArray[np.uint8]:
+    """The mask with a soft edge, ``width`` pixels wide, inside of its own: nothing outside of it is ever let in."""
+    if width <= 0:
+        return mask
+    ringed = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    inside = cv2.distanceTransform((ringed > 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    share = np.clip(np.asarray(inside) / (width + 1), 0, 1)
+    return np.asarray(np.minimum(mask, np.round(255 * (3 - 2 * share) * share * share)), np.uint8)
 
 
 def _blend(old: NDArray[np.uint8], new: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:

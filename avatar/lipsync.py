@@ -26,18 +26,30 @@ class LipSyncSpec:
     patch: Size
 
 
+SMOOTHING_STEP_MS = 20
+"""How far apart the moments are whose articulations are averaged."""
+
+
 @dataclass(frozen=True, slots=True)
 class MouthTuning:
-    """Knobs that belong to an avatar and work while it runs.
+    """Knobs that belong to an avatar and work while it runs. What each may be: ``models.manifest.TUNING_RANGES``.
 
     Attributes:
         gain: scales every articulation but lip closure; 1 is as trained.
         closure: scales lip closure (P B M); 1 is as trained.
+        smoothing_ms: the articulation is the mean over this long before, in steps of ``SMOOTHING_STEP_MS``; lip
+            closure is not smoothed, for it lasts no longer than that. The mouth lags by half of it.
+        sync_offset_ms: the mouth moves this much after the sound, or before it (negative: speech begins that much
+            later, for more of it must be heard first); in steps of 10 ms.
+        mask_feather: width (crop pixels) of a soft edge inside of the mask; 0 leaves the mask as drawn.
         voice_threshold_db: level (dBFS, RMS of 10 ms) below which speech counts as silence.
     """
 
     gain: float = 1.0
     closure: float = 1.0
+    smoothing_ms: int = 0
+    sync_offset_ms: int = 0
+    mask_feather: float = 0.0
     voice_threshold_db: float = -48.0
 
 
@@ -46,7 +58,7 @@ class MouthJob:
     """One mouth to draw.
 
     Attributes:
-        features: log-mel frames, float32 (window, 80).
+        features: log-mel frames, float32 (window + tuning.smoothing_ms / 10, 80): with those of the moments before.
         crop: the face on the clip's own frame, uint8 (height, width, 3), read-only.
         openness: 0 (the mouth at rest) to 1 (as spoken); how a mouth opens and closes without a jump.
         tuning: the avatar's knobs.

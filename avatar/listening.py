@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from avatar.audio import Pcm, silence
 from avatar.features import HOP_MS, N_MELS, SILENCE, LogMel
-from avatar.lipsync import LipSyncSpec
+from avatar.lipsync import LipSyncSpec, MouthTuning
 
 FULL_SCALE = 32768.0
 
@@ -18,15 +18,19 @@ class Listening:
     Args:
         spec: of the network.
         sample_rate: of the speech, in hertz.
-        voice_threshold_db: level (dBFS, RMS of 10 ms) below which there is no voice.
+        tuning: the avatar's.
+        delay: samples by which everything is heard later than it comes.
         hangover_ms: how long a voice counts as present after it was last heard.
     """
 
-    def __init__(self, spec: LipSyncSpec, sample_rate: int, voice_threshold_db: float, hangover_ms: int = 60) -> None:
-        self._window = spec.window
+    def __init__(
+        self, spec: LipSyncSpec, sample_rate: int, tuning: MouthTuning, delay: int = 0, hangover_ms: int = 60
+    ) -> None:
+        self._window = spec.window + tuning.smoothing_ms // HOP_MS
         self._sample_rate = sample_rate
         self._hop = sample_rate * HOP_MS // 1000
-        self._threshold = FULL_SCALE * 10 ** (voice_threshold_db / 20)
+        self._threshold = FULL_SCALE * 10 ** (tuning.voice_threshold_db / 20)
+        self._delay = delay
         # A voice may open the mouth as soon as it is within the look-ahead, and keeps it open for the hangover.
         self._reach = (spec.look_ahead_ms + hangover_ms) // HOP_MS
         self.begin()
@@ -36,10 +40,13 @@ class Listening:
         self._mel = LogMel(self._sample_rate)
         self._frames = np.full((self._window, N_MELS), SILENCE, np.float32)
         self._unmeasured = silence(0)
+        self._held_back = silence(self._delay)
         self._n_quiet: int = self._reach
 
     def hear(self, news: Pcm) -> None:
         """Takes in the samples that follow those heard before."""
+        arrived = np.concatenate([self._held_back, news])
+        news, self._held_back = np.split(arrived, [len(news)])
         frames = np.concatenate([self._frames, self._mel.push(news)])
         self._frames = np.asarray(frames[-self._window :], np.float32)
         sound = np.concatenate([self._unmeasured, news])
@@ -51,7 +58,7 @@ class Listening:
 
     @property
     def features(self) -> NDArray[np.float32]:
-        """The newest log-mel frames, float32 (window, 80)."""
+        """The newest log-mel frames, as `MouthJob` takes them."""
         return self._frames
 
     @property

@@ -12,6 +12,7 @@ from avatar.audio import AudioChunk, Pcm, silence
 from avatar.bundle import AvatarBundle
 from avatar.cues import Wish
 from avatar.director import Director, DirectorState, Manner, Shot
+from avatar.features import HOP_MS
 from avatar.lipsync import LipSyncSpec
 from avatar.listening import Listening
 from avatar.speech import Speech, Spoken, Utterance
@@ -27,7 +28,7 @@ MEMORY = 64
 
 @dataclass(frozen=True, slots=True)
 class MouthWish:
-    """A mouth that is to be drawn: log-mel frames float32 (window, 80), and how far it is open, 0 to 1."""
+    """A mouth that is to be drawn: log-mel frames as `MouthJob` takes them, and how far it is open, 0 to 1."""
 
     features: NDArray[np.float32]
     openness: float
@@ -68,6 +69,11 @@ class _Step:
     wishes: tuple[Wish, ...]
 
 
+def next_multiple(value: int, step: int) -> int:
+    """The first multiple of ``step`` beyond ``value``."""
+    return (value // step + 1) * step
+
+
 class Performance:
     """Everything about a session that does not depend on time, tasks or pixels.
 
@@ -87,9 +93,12 @@ class Performance:
         capacity_s: float = 600,
         manner: Manner = Manner(),
     ) -> None:
-        look_ahead = spec.look_ahead_ms * timeline.sample_rate // 1000 if spec else 0
-        self._speech = Speech(timeline, look_ahead, int(capacity_s * timeline.sample_rate))
-        self._listening = Listening(spec, timeline.sample_rate, bundle.tuning.voice_threshold_db) if spec else None
+        rate, tuning = timeline.sample_rate, bundle.tuning
+        wanted = (spec.look_ahead_ms - tuning.sync_offset_ms) * rate // 1000 if spec else 0
+        # Speech must look to a frame's end, at least; what a mouth is to hear later than that is held back.
+        look_ahead = max(wanted, next_multiple(timeline.tick(0).n_samples // 2, rate * HOP_MS // 1000))
+        self._speech = Speech(timeline, look_ahead, int(capacity_s * rate))
+        self._listening = Listening(spec, rate, tuning, look_ahead - wanted) if spec else None
         self._director = Director(bundle, manner)
         self._mouth: MouthWish | None = None
         self._after_end = False

@@ -13,8 +13,9 @@ import msgspec
 
 from avatar.bundle import STATES
 from avatar.errors import BundleError
+from avatar.features import HOP_MS
 from avatar.geometry import Size
-from avatar.lipsync import MouthTuning
+from avatar.lipsync import SMOOTHING_STEP_MS, MouthTuning
 from models.toml_text import to_toml
 
 FILE_NAME = "avatar.toml"
@@ -24,7 +25,18 @@ CLIP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 GESTURE = re.compile(r"[A-Z0-9][A-Z0-9_]{0,63}")
 LARGEST_SIDE = 4096
 MOST_FRAMES = 10_000
-TUNING_RANGES = {"gain": (0.0, 4.0), "closure": (0.0, 4.0), "voice_threshold_db": (-120.0, 0.0)}
+TUNING_RANGES: Mapping[str, tuple[float, float]] = {
+    "gain": (0, 4),
+    "closure": (0, 4),
+    "smoothing_ms": (0, 160),
+    "sync_offset_ms": (-120, 200),
+    "mask_feather": (0, 64),
+    "voice_threshold_db": (-120, 0),
+}
+"""Lowest and highest value of each knob of ``avatar.lipsync.MouthTuning``."""
+
+TUNING_STEPS = {"smoothing_ms": SMOOTHING_STEP_MS, "sync_offset_ms": HOP_MS}
+"""Knobs that move in steps."""
 
 
 class LipSyncEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,6 +61,9 @@ class TuningEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     gain: float = MouthTuning().gain
     closure: float = MouthTuning().closure
+    smoothing_ms: int = MouthTuning().smoothing_ms
+    sync_offset_ms: int = MouthTuning().sync_offset_ms
+    mask_feather: float = MouthTuning().mask_feather
     voice_threshold_db: float = MouthTuning().voice_threshold_db
 
 
@@ -211,6 +226,8 @@ def check(manifest: Manifest) -> None:
     for knob, (low, high) in TUNING_RANGES.items():
         if not low <= (value := getattr(manifest.tuning, knob)) <= high:
             raise BundleError(f"tuning.{knob} is {value:g}, allowed is {low:g} to {high:g}")
+        if (step := TUNING_STEPS.get(knob)) and value % step:
+            raise BundleError(f"tuning.{knob} is {value:g}, allowed are multiples of {step}")
     for file in [*used_files(manifest), *manifest.files]:
         if not stays_inside(file):
             raise BundleError(f"'{file}' leads out of the avatar's folder")

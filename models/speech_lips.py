@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from avatar.articulation import CHANNELS
 from avatar.errors import BundleError
-from avatar.features import N_MELS
+from avatar.features import HOP_MS, N_MELS
 from avatar.geometry import Size
-from avatar.lipsync import LipSyncSpec, MouthJob
+from avatar.lipsync import SMOOTHING_STEP_MS, LipSyncSpec, MouthJob
 from avatar.pictures import Rgb
 from models.runtimes.network import Network, Shape
 
@@ -86,8 +86,11 @@ class SpeechLips:
         """One patch per job, uint8 (patch.height, patch.width, 3), in the order of the jobs."""
         if not batch:
             return []
-        heard = self.articulations(np.stack([job.features for job in batch]))
-        return self.render(np.stack([job.crop for job in batch]), tuned(heard, batch))
+        moments = [windows(job.features, self._spec.window) for job in batch]
+        heard = self.articulations(np.concatenate(moments))
+        ends = np.cumsum([len(each) for each in moments])[:-1]
+        smooth = np.stack([smoothed(each) for each in np.split(heard, ends)])
+        return self.render(np.stack([job.crop for job in batch]), tuned(smooth, batch))
 
     def articulations(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """What the mouth does, as the encoder hears it, float32 (B, 7), of features float32 (B, window, 80)."""
@@ -98,6 +101,19 @@ class SpeechLips:
     def render(self, crops: NDArray[np.uint8], articulations: NDArray[np.float32]) -> list[Rgb]:
         """Patches of crops uint8 (B, H, W, 3) with mouths that do what ``articulations``, float32 (B, 7), say."""
         return list(self.renderer.run({"crop": crops, "articulation": articulations})["patch"])
+
+
+def windows(features: NDArray[np.float32], window: int) -> NDArray[np.float32]:
+    """What the encoder hears at the moments that are averaged, float32 (n, window, 80), the newest last."""
+    every = np.lib.stride_tricks.sliding_window_view(features, window, axis=0).swapaxes(1, 2)
+    return np.asarray(every[:: SMOOTHING_STEP_MS // HOP_MS], np.float32)
+
+
+def smoothed(articulations: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The mean of articulations float32 (n, 7), but the newest lip closure: it is too short to be averaged."""
+    mean = articulations.mean(axis=0)
+    mean[CLOSE] = articulations[-1, CLOSE]
+    return np.asarray(mean, np.float32)
 
 
 def tuned(articulations: NDArray[np.float32], batch: Sequence[MouthJob]) -> NDArray[np.float32]:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
-from avatar.compositor import Compositor
+from avatar.compositor import Compositor, feathered
 from avatar.director import Leaving, Shot
+from avatar.lipsync import MouthTuning
 from avatar.pictures import from_rgb, planes, to_rgb
 from tests.avatar.clips import PATCH, SIZE, bundle
 
@@ -69,3 +72,26 @@ def test_half_strength_lies_between_the_footage_and_the_mouth() -> None:
 def test_colours_survive_the_way_into_i420_and_back() -> None:
     rgb = np.full((32, 32, 3), (200, 120, 90), np.uint8)
     assert np.abs(to_rgb(from_rgb(rgb)).astype(int) - rgb).max() <= 3
+
+
+def test_a_feather_softens_the_masks_edge_from_within() -> None:
+    hard = np.zeros((24, 24), np.uint8)
+    hard[4:20, 4:20] = 255
+    soft = feathered(hard, 5)
+    assert np.array_equal(feathered(hard, 0), hard)
+    assert not soft[hard == 0].any()
+    row = soft[12].astype(int)
+    assert row[4] < 30
+    assert np.diff(row[3:10]).min() > 0
+    assert set(row[9:15]) == {255}
+    assert np.array_equal(feathered(soft, 2) <= soft, np.ones_like(hard, bool))
+
+
+def test_the_bundles_feather_is_what_is_laid_on() -> None:
+    avatar = replace(bundle(), mask=np.full((PATCH.height, PATCH.width), 255, np.uint8))
+    tuned = replace(avatar, tuning=MouthTuning(mask_feather=8))
+    shot, footage = Shot("talk", 3, "talk"), planes(avatar.clips["talk"].frames[3]).y.astype(int)
+    hard, soft = (np.abs(planes(Compositor(each).compose(shot, RED)).y - footage) for each in (avatar, tuned))
+    edge, middle = np.s_[20:38, 17:19], np.s_[27:31, 27:31]  # the crop lies at 16.4 and is 26 pixels wide
+    assert 0 < soft[edge].mean() < 0.2 * hard[edge].mean()
+    assert np.array_equal(soft[middle], hard[middle])

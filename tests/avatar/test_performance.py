@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -9,7 +10,7 @@ from avatar.audio import AudioChunk, Pcm
 from avatar.cues import Enter, Perform
 from avatar.errors import UnknownState
 from avatar.features import N_MELS, log_mel
-from avatar.lipsync import LipSyncSpec
+from avatar.lipsync import LipSyncSpec, MouthTuning
 from avatar.listening import Listening
 from avatar.performance import Performance, Plan
 from avatar.timeline import Timeline
@@ -74,6 +75,40 @@ def test_the_features_reach_as_far_as_the_look_ahead_beyond_a_frames_middle() ->
         assert plan.mouth.features.shape == (SPEC.window, N_MELS)
 
 
+@pytest.mark.parametrize("offset_ms", [-120, -40, 0, 40, 80, 160])
+def test_the_sync_offset_moves_what_the_mouth_hears_against_the_sound(offset_ms: int) -> None:
+    pcm = voice(2)
+    whole = log_mel(pcm, RATE)
+    tuned = replace(bundle(), tuning=MouthTuning(sync_offset_ms=offset_ms))
+    performance = Performance(tuned, TIMELINE, SPEC)
+    performance.hear(AudioChunk(pcm, 0))
+    plans = run(performance, range(30))
+    assert plans[0].begins, "whatever the offset, sound that is there is spoken at once"
+    for index, plan in enumerate(plans[5:], start=5):
+        end = 4 * index + 2 + 8 - offset_ms // 10
+        expected = whole[max(0, end - SPEC.window) : end]
+        assert plan.mouth
+        np.testing.assert_allclose(plan.mouth.features[len(plan.mouth.features) - len(expected) :], expected, atol=1e-4)
+
+
+def test_a_mouth_that_moves_later_also_opens_and_closes_later() -> None:
+    opened = []
+    for offset_ms in (0, 160):
+        tuned = replace(bundle(), tuning=MouthTuning(sync_offset_ms=offset_ms))
+        performance = Performance(tuned, TIMELINE, SPEC)
+        performance.hear(AudioChunk(np.concatenate([np.zeros(RATE // 2, np.int16), voice(0.4)]), 0))
+        performance.end_speech()
+        opened.append([plan.tick.index for plan in run(performance, range(40)) if plan.mouth])
+    assert opened[1] == [index + 4 for index in opened[0]]
+
+
+def test_smoothing_asks_for_the_moments_before() -> None:
+    tuned = replace(bundle(), tuning=MouthTuning(smoothing_ms=60))
+    performance = Performance(tuned, TIMELINE, SPEC)
+    performance.hear(AudioChunk(voice(1), 0))
+    assert {len(plan.mouth.features) for plan in run(performance, range(20)) if plan.mouth} == {SPEC.window + 6}
+
+
 def test_an_avatar_without_a_network_speaks_with_the_footages_mouth() -> None:
     performance = Performance(bundle(), TIMELINE, None)
     performance.hear(AudioChunk(voice(0.4), 0))
@@ -117,7 +152,7 @@ def test_wishes_that_cannot_be_granted_are_refused_at_the_door() -> None:
 @pytest.mark.parametrize("size", [160, 1000, 1920, 9600])
 def test_listening_in_pieces_or_whole_hears_the_same(size: int) -> None:
     pcm = voice(0.5)
-    whole, pieces = Listening(SPEC, RATE, -48), Listening(SPEC, RATE, -48)
+    whole, pieces = Listening(SPEC, RATE, MouthTuning()), Listening(SPEC, RATE, MouthTuning())
     whole.hear(pcm)
     for start in range(0, len(pcm), size):
         pieces.hear(pcm[start : start + size])
@@ -126,7 +161,7 @@ def test_listening_in_pieces_or_whole_hears_the_same(size: int) -> None:
 
 
 def test_a_voice_counts_until_its_hangover_is_over() -> None:
-    listening = Listening(SPEC, RATE, -48, hangover_ms=60)
+    listening = Listening(SPEC, RATE, MouthTuning(), hangover_ms=60)
     listening.hear(voice(0.2))
     listening.hear(np.zeros(RATE * 130 // 1000, np.int16))
     assert listening.voiced

@@ -94,8 +94,8 @@ def test_files_that_are_not_listed_are_left_alone(folder: Path) -> None:
 
 
 def test_tuning_reaches_the_bundle(folder: Path) -> None:
-    rewrite(folder, tuning=TuningEntry(gain=1.5, voice_threshold_db=-40))
-    assert read_bundle(folder).tuning == MouthTuning(gain=1.5, closure=1.0, voice_threshold_db=-40.0)
+    rewrite(folder, tuning=TuningEntry(gain=1.5, sync_offset_ms=-40, mask_feather=3))
+    assert read_bundle(folder).tuning == MouthTuning(gain=1.5, sync_offset_ms=-40, mask_feather=3.0)
 
 
 @pytest.mark.parametrize(
@@ -109,10 +109,19 @@ def test_tuning_reaches_the_bundle(folder: Path) -> None:
         ('fps = "25"', 'fps = "1/0"', "fps is '1/0', allowed are fractions"),
         ('fps = "25"', "fps = 25", r"Expected `str`, got `int` - at `\$\.fps`"),
         ('version = "1"\n', "", "missing required field `version`"),
-        ("gain = 1.0", "gian = 1.0", r"unknown field `gian` - at `\$\.tuning`; allowed are gain, closure, voice"),
+        ("gain = 1.0", "gian = 1.0", r"unknown field `gian` - at `\$\.tuning`; allowed are gain, closure, smoothing"),
         ("format = 1", 'colour = "red"', "unknown field `colour`; allowed are id, name, version"),
         ("frames = 20", "frames = 20\nlenght = 3", "unknown field `lenght`.*; allowed are file, track, frames, there"),
         ("gain = 1.0", "gain = 9.0", r"tuning\.gain is 9, allowed is 0 to 4"),
+        ("smoothing_ms = 0", "smoothing_ms = 30", r"tuning\.smoothing_ms is 30, allowed are multiples of 20"),
+        ("smoothing_ms = 0", "smoothing_ms = 180", r"tuning\.smoothing_ms is 180, allowed is 0 to 160"),
+        ("sync_offset_ms = 0", "sync_offset_ms = -15", r"tuning\.sync_offset_ms is -15, allowed are multiples of 10"),
+        (
+            "sync_offset_ms = 0",
+            "sync_offset_ms = 0.5",
+            r"Expected `int`, got `float` - at `\$\.tuning\.sync_offset_ms`",
+        ),
+        ("mask_feather = 0.0", "mask_feather = -1.0", r"tuning\.mask_feather is -1, allowed is 0 to 64"),
         ("gain = 1.0", "gain = nan", r"tuning\.gain is nan, allowed is 0 to 4"),
         ("frames = 20", "frames = 0", "clip 'idle' has 0 frames, allowed are 1 to 10000"),
         ("[clips.nod]", '[clips."no/d"]', r"a clip is called 'no/d', allowed is"),

@@ -103,6 +103,25 @@ def test_gain_closure_and_openness_scale_what_is_drawn(
     assert np.abs(np.array(drawn) - painted).max() <= 1
 
 
+def test_smoothing_shows_the_mean_of_the_moments_before_but_the_newest_closure(lips: SpeechLips) -> None:
+    loudness = np.array([0.0] * 8 + [1.0] * 4)  # of the newest hops; the tiny encoder hears the last four
+    features = np.full((WINDOW + 8, 80), QUIET, np.float32)
+    features[-len(loudness) :] += (loudness * (LOUD - QUIET))[:, None].astype(np.float32)
+    crop = job(0).crop
+    sharp = lips.draw([MouthJob(features[8:], crop, 1.0, MouthTuning())])[0]
+    smooth = lips.draw([MouthJob(features, crop, 1.0, MouthTuning(smoothing_ms=80))])[0]
+    moments = np.array([0, 0, 0, 0.5, 1.0])  # 80, 60, 40, 20 and 0 ms before
+    assert np.abs(np.array(colour(sharp)) - (255, 64, 0)).max() <= 1
+    assert np.abs(np.array(colour(smooth)) - (255 * moments.mean(), 64, 0)).max() <= 1
+
+
+def test_jobs_with_and_without_smoothing_share_a_batch(lips: SpeechLips) -> None:
+    long = np.repeat(job(0.7).features[:1], WINDOW + 4, axis=0)
+    jobs = [job(0.2), MouthJob(long, job(0.5).crop, 1.0, MouthTuning(smoothing_ms=40)), job(0.9)]
+    for alone, patch in zip(jobs, lips.draw(jobs), strict=True):
+        assert np.array_equal(lips.draw([alone])[0], patch)
+
+
 def test_articulations_are_what_the_encoder_hears_untuned(lips: SpeechLips) -> None:
     heard = lips.articulations(np.stack([job(0.2).features, job(0.8).features]))
     assert heard.shape == (2, 7)
