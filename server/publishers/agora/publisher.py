@@ -17,8 +17,9 @@ import msgspec
 from avatar.errors import AvatarError
 from avatar.geometry import Size
 from avatar.timeline import Timeline
+from server.errors import PublisherUnavailable, ValidationFailed
 from server.publisher import RenderedFrame
-from server.publishers.agora import messages, quality
+from server.publishers.agora import messages, quality, sdk
 from server.publishers.agora.figures import ChannelFigures
 from server.publishers.agora.messages import Connected, Failed, Join, RenewToken
 from server.publishers.agora.process import PublisherProcess
@@ -46,6 +47,8 @@ SETTLED_S = 1.0
 
 LAST_BREATH_S = 1.0
 """Seconds between the end of a child's control socket and its own."""
+
+LARGEST_UID = 2**32 - 1
 
 LOOK_EVERY_S = 0.2
 TOKEN_EXPIRED = "CHANNEL_TOKEN_EXPIRED"  # noqa: S105 - the name of an event
@@ -94,6 +97,21 @@ class Place:
                 n_slots=math.ceil(HELD_MS * fps / 1000),
             ),
         )
+
+
+def check_place(request: StartRequest) -> None:
+    """Whether a session can be published, as far as can be told at its start.
+
+    Raises:
+        PublisherUnavailable: the SDK cannot be used here.
+        ValidationFailed: the uid is not of its mode.
+    """
+    if lacking := sdk.missing():
+        raise PublisherUnavailable(f"This server cannot publish into a channel: {lacking}")
+    agora = request.agora
+    if not agora.enable_string_uid and not (agora.uid.isdecimal() and int(agora.uid) <= LARGEST_UID):
+        message = f"agora_settings.uid must be a number up to {LARGEST_UID}, unless enable_string_uid is true"
+        raise ValidationFailed(message)
 
 
 class AgoraPublisher:
@@ -251,6 +269,9 @@ class AgoraPublisher:
                     self._reports.take(report)
             except messages.MessageError as error:
                 failed = Failed("AGORA_PUBLISHER_FAILED", f"the publisher process talks nonsense: {error}")
+            except asyncio.CancelledError:
+                self._reports.left()
+                raise
             finally:
                 self._process = self._on_air = None
                 self._reports.lost()

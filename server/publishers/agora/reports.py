@@ -82,6 +82,10 @@ class Reports:
         """The child is gone."""
         if self._is_joined:
             self._emit({"event": "channel_state", "state": "lost"})
+        self.left()
+
+    def left(self) -> None:
+        """The child leaves, as it should."""
         self._set_joined(False)
         self._sent_bytes = 0
         self._call = {}

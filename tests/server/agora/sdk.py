@@ -19,6 +19,9 @@ SOURCE = HERE / "standin.c"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "open-avatar-tests"
 
 
+SDIST = CACHE / "agora_python_server_sdk-2.4.10.tar.gz"
+
+
 class NoSdk(Exception):
     """The SDK or the stand-in cannot be had here; the message says why."""
 
@@ -50,7 +53,7 @@ def sdk_folder() -> Path:
 
 def make(compiler: str, work: Path) -> None:
     """Fetches, unpacks and completes the package in ``work/made``."""
-    with tarfile.open(sdist(work)) as archive:
+    with tarfile.open(sdist()) as archive:
         archive.extractall(work, filter="data")
     made = work / "made"
     made.mkdir()
@@ -73,7 +76,15 @@ def make(compiler: str, work: Path) -> None:
             raise AssertionError(f"the stand-in does not compile:\n{done.stderr}")
 
 
-def sdist(work: Path) -> Path:
+def sdist() -> Path:
+    """The source distribution, downloaded once."""
+    if not SDIST.exists():
+        with tempfile.TemporaryDirectory(dir=CACHE) as work:
+            _download(Path(work)).replace(SDIST)
+    return SDIST
+
+
+def _download(work: Path) -> Path:
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     fetch = subprocess.run(
         [*pip, "--no-binary", ":all:", "--dest", str(work), SDK], capture_output=True, text=True, check=False
@@ -89,4 +100,4 @@ def wanted_url(init: str) -> str:
     """The URL that the SDK's import expects its library to come from on this machine: the last of its kind."""
     name = "url" if platform.machine() == "aarch64" else "linux_sdk"
     pattern = rf'^ +{name} *= *"(https://[^"]+)"' if name == "linux_sdk" else r'^ +url = "(https://[^"]*aarch64[^"]+)"'
-    return re.findall(pattern, init, re.MULTILINE)[-1]
+    return str(re.findall(pattern, init, re.MULTILINE)[-1])
