@@ -5,8 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SPEECH ?= server/studio/sample.wav
+RECORDINGS ?= ../shared/data/speech
+AVATAR ?= ava
+PROGRAMME := work/evaluate/programme.wav
+FILM := work/evaluate/$(AVATAR).mp4
 
-.PHONY: help demo serve test check format system lips clean
+.PHONY: help demo serve test check format system evaluate clean
+.DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -34,14 +39,22 @@ format: $(VENV)/.dev ## let ruff put the code in order
 system: ## Debian packages that the tests use (a browser); needs root, else says what is missing
 	@sh .ci/system-packages
 
-lips: $(VENV)/.base ## lips judged on the pictures by a face tracker, in an environment of its own: docs/lips.png
-	@test -x .venv-lips/bin/python || { $(PYTHON) -m venv .venv-lips && .venv-lips/bin/python -m pip install --quiet \
-	    --disable-pip-version-check mediapipe==0.10.21 "numpy<2" matplotlib av; }
-	$(BIN)/avatar render $(SPEECH) --out lips.mp4
-	.venv-lips/bin/python models/making/lips_seen.py lips.mp4 --plot docs/lips.png
+evaluate: $(FILM:.mp4=.npz) ## lips judged on the film by a face tracker, and the speech encoder: docs/lips.md
+	$(BIN)/python -m models.making.evaluate page --programme $(PROGRAMME) --film $(FILM) --gaps $< \
+	    --recordings $(RECORDINGS) --avatar $(AVATAR)
+
+$(PROGRAMME): $(wildcard $(RECORDINGS)/words.tsv models/making/evaluate/programme.py models/making/evaluate/sounds.py \
+    models/making/speech/alignment.py) | $(VENV)/.evaluate
+	$(BIN)/python -m models.making.evaluate programme --recordings $(RECORDINGS) --to $@
+
+$(FILM): $(PROGRAMME) $(wildcard avatar/*.py models/*.py models/embedded/speech_encoder.* models/embedded/*/avatar.toml)
+	$(BIN)/avatar demo $< --out $@ --avatar $(AVATAR)
+
+$(FILM:.mp4=.npz): $(FILM) models/making/evaluate/lip_gaps.py | .venv-lips/.made
+	.venv-lips/bin/python models/making/evaluate/lip_gaps.py $< $@
 
 clean: ## environments, caches and what demo made
-	rm -rf $(VENV) .venv-lips .mypy_cache .ruff_cache .pytest_cache *.egg-info demo.mp4 demo.json lips.mp4
+	rm -rf $(VENV) .venv-lips .mypy_cache .ruff_cache .pytest_cache *.egg-info demo.mp4 demo.json
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, PYTHON=… names another") if sys.version_info < (3, 11) else None'
@@ -57,3 +70,14 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing, with what the tests need"
 	@$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.base
+
+$(VENV)/.evaluate: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing, with what evaluating needs"
+	@$(PIP) --editable '.[evaluate]'
+	@touch $@ $(VENV)/.base
+
+.venv-lips/.made:
+	@echo "making .venv-lips, for the face tracker"
+	@$(PYTHON) -m venv .venv-lips
+	@.venv-lips/bin/python -m pip install --quiet --disable-pip-version-check mediapipe==0.10.21 "numpy<2" av rich
+	@touch $@
