@@ -16,6 +16,7 @@ from server.metrics import Metrics
 from server.sessions import OpenSession, Sessions
 from server.settings import Settings
 from server.speech_socket import speech_socket
+from server.start_request import StartRequest
 from server.tokens import ApiKeys, SessionTokens, new_token_secret
 
 
@@ -27,6 +28,7 @@ def create_app(
     resources: Sequence[AbstractAsyncContextManager[object]] = (),
     extra_routes: Sequence[BaseRoute] = (),
     metrics: Metrics | None = None,
+    may_start: Callable[[StartRequest], None] = lambda request: None,
 ) -> Starlette:
     """The application; it can be run once.
 
@@ -36,9 +38,10 @@ def create_app(
         resources: entered before the first session and left after the last one.
         extra_routes: served beside the protocol. They find the sessions at ``request.app.state.sessions``.
         metrics: where figures go; new ones by default.
+        may_start: see ``Sessions``.
     """
     tokens = SessionTokens(settings.token_secret or new_token_secret(), settings.longest_session_s)
-    sessions = Sessions(settings, tokens, open_session, known_avatars, metrics or Metrics())
+    sessions = Sessions(settings, tokens, open_session, known_avatars, metrics or Metrics(), may_start=may_start)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import shutil
@@ -11,6 +10,8 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from server.publishers.agora import sdk
 
 WANTED_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
@@ -91,16 +92,10 @@ def _encoders() -> Iterator[Finding]:
 
 
 def _agora() -> Finding:
-    """Looks for the SDK without importing it: its import has side effects on the whole process."""
-    spec = importlib.util.find_spec("agora")
-    if spec is None or not spec.submodule_search_locations:
-        return Finding("Agora SDK", "not installed", True, "pip install 'open-avatar[agora]' to publish into a channel")
-    library = Path(next(iter(spec.submodule_search_locations))) / "agora_sdk" / "libagora_rtc_sdk.so"
-    found = f"{_version('agora-python-server-sdk')}, native library {'there' if library.exists() else 'missing'}"
-    remedy = (
-        "" if library.exists() else "reinstall agora-python-server-sdk with internet access: it fetches the library"
-    )
-    return Finding("Agora SDK", found, library.exists(), remedy)
+    lacking, version = sdk.missing(), sdk.version()
+    if not lacking:
+        return Finding("Agora SDK", version or "there", True)
+    return Finding("Agora SDK", f"{version}, but not usable" if version else "not installed", not version, lacking)
 
 
 def _version(package: str) -> str:

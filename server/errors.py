@@ -117,6 +117,12 @@ class CapacityExceeded(Unavailable):
     code = "CAPACITY_EXCEEDED"
 
 
+class PublisherUnavailable(Unavailable):
+    """What sessions are published with is not installed."""
+
+    code = "PUBLISHER_UNAVAILABLE"
+
+
 class Draining(Unavailable):
     code = "DRAINING"
 

@@ -15,7 +15,7 @@ from avatar.bundle import AvatarBundle
 from avatar.compositor import Compositor
 from avatar.cues import Composition, Enter, Perform
 from avatar.director import Manner
-from avatar.errors import UnknownState
+from avatar.errors import AvatarError, UnknownState
 from avatar.lipsync import LipSyncModel, MouthJob
 from avatar.performance import Performance, Plan
 from avatar.pictures import Picture
@@ -94,6 +94,7 @@ class Session:
         publishers: where pictures and sound go; entered and left by ``run``.
         emit: is told what happens (events of the protocol), at the moment when it is shown.
         on_shown: is told of every frame, for figures.
+        on_token: is told every token for the channel that the client brings later.
     """
 
     def __init__(
@@ -107,11 +108,13 @@ class Session:
         options: SessionOptions = SessionOptions(),
         emit: Callable[[Event], None] = lambda event: None,
         on_shown: Callable[[Shown], None] = lambda shown: None,
+        on_token: Callable[[str], None] = lambda token: None,
     ) -> None:
         self.id = session_id
         self.timeline = Timeline(bundle.fps, SAMPLE_RATE)
         self.emit = emit
         self.on_shown = on_shown
+        self._on_token = on_token
         self._bundle = bundle
         self._model = model
         self._inference = inference
@@ -130,6 +133,7 @@ class Session:
         self._last_picture = bundle.clips[bundle.loops["idle"]].frames[0]
         self._heard_ns: int | None = None
         self._stopped = asyncio.Event()
+        self._failure: AvatarError | None = None
         # What was told to the client last.
         self._state = "idle"
         self._gesture: str | None = None
@@ -189,12 +193,25 @@ class Session:
         except UnknownState as error:
             self.emit({"event": "action_ignored", "name": gesture, "reason": str(error)})
 
+    def renew_token(self, token: str) -> None:
+        """The client brought a fresh token for the channel."""
+        self._on_token(token)
+
     def stop(self) -> None:
         """Ends ``run``."""
         self._stopped.set()
 
+    def fail(self, error: AvatarError) -> None:
+        """Ends ``run`` with ``error``: a publisher cannot go on."""
+        self._failure = error
+        self._stopped.set()
+
     async def run(self) -> None:
-        """Performs until ``stop`` or cancellation; the publishers are always left."""
+        """Performs until ``stop`` or cancellation; the publishers are always left.
+
+        Raises:
+            AvatarError: a publisher could not be entered, or failed.
+        """
         async with AsyncExitStack() as stack:
             for publisher in self._publishers:
                 await stack.enter_async_context(publisher)
@@ -204,6 +221,8 @@ class Session:
                 await self._stopped.wait()
                 for task in work:
                     task.cancel()
+        if self._failure:
+            raise self._failure
 
     async def _render(self) -> None:
         while True:

@@ -32,6 +32,7 @@ class Sessions:
     Args:
         open_session: makes an avatar ready; runs in the session's own task, so that ``start`` answers at once.
         known_avatars: the ids that may be asked for, at the moment.
+        may_start: raises an ``ApiError`` for a request that cannot be fulfilled here.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Sessions:
         known_avatars: Callable[[], Collection[str]],
         metrics: Metrics,
         now: Callable[[], float] = time.monotonic,
+        may_start: Callable[[StartRequest], None] = lambda request: None,
     ) -> None:
         self.tokens = tokens
         self.metrics = metrics
@@ -49,6 +51,7 @@ class Sessions:
         self._settings = settings
         self._open_session = open_session
         self._now = now
+        self._may_start = may_start
         self._live: dict[str, LiveSession] = {}
         self._work: dict[str, asyncio.Task[None]] = {}
         self._tasks = asyncio.TaskGroup()
@@ -73,13 +76,14 @@ class Sessions:
         """Begins a session. A session of this owner in the same place (app, channel, uid) has to leave it first.
 
         Raises:
-            Draining, AvatarNotFound, CapacityExceeded
+            Draining, AvatarNotFound, CapacityExceeded, and what ``may_start`` raises
         """
         if self.is_draining:
             raise Draining
         known = self.known_avatars()
         if request.avatar_id not in known:
             raise AvatarNotFound(request.avatar_id, known)
+        self._may_start(request)
         place = _place(request)
         before = [live for live in self._present() if live.owner == owner and _place(live.request) == place]
         if len(self) - len(before) >= self._settings.max_sessions:

@@ -125,7 +125,12 @@ class Settings:
         secret=True,
     )
     publishers: tuple[str, ...] = _setting(
-        ("webrtc",), "where pictures and sound go", *_some_of("webrtc", "recording"), flag="--publisher"
+        ("webrtc",), "where pictures and sound go", *_some_of("agora", "webrtc", "recording"), flag="--publisher"
+    )
+    agora_encoding: str = _setting(
+        "raw",
+        "who encodes pictures for an Agora channel: its SDK (raw), or we (encoded: NVENC, x264 or libvpx)",
+        *_one_of("raw", "encoded"),
     )
     record_dir: str = _setting("recordings", "folder for recordings, `<session_id>.mp4`", str, "a folder")
     ice_servers: tuple[str, ...] = _setting(

@@ -156,6 +156,8 @@ class _Conversation:
         if live.performing is None:
             return  # the session ended before its avatar was there, and says so itself
         self._performing = live.performing
+        if order.agora_token and order.agora_token != live.request.agora.token:
+            self._performing.renew_token(order.agora_token)
         self._outbox.put({"event": "session_ready", "session_id": live.id, "avatar_id": live.request.avatar_id})
         if order.avatar_id not in (None, live.request.avatar_id):
             message = f"init names another avatar than start did; this session's stays '{live.request.avatar_id}'"

@@ -21,6 +21,7 @@ class Init:
     session_id: str | None
     session_token: str | None = field(repr=False)
     avatar_id: str | None
+    agora_token: str | None = field(default=None, repr=False)
     event_id: str = ""
 
 
@@ -109,10 +110,12 @@ def _reader(message: Mapping[str, Any]) -> Callable[[Mapping[str, Any], str], Co
 
 
 def _init(message: Mapping[str, Any], event_id: str) -> Init:
+    agora = message.get("agora_settings")
     return Init(
         _optional_text(message, "session_id", "sessionId"),
         _optional_text(message, "session_token"),
         _optional_text(message, "avatar_id"),
+        _optional_text(agora, "token") if isinstance(agora, dict) else _optional_text(message, "agora_token"),
         event_id,
     )
 

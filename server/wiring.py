@@ -8,6 +8,7 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,10 +28,12 @@ from server.metrics import Metrics
 from server.pacing import MonotonicClock
 from server.publisher import Publisher
 from server.publishers import factory
+from server.publishers.agora.figures import ChannelFigures
+from server.publishers.agora.publisher import AgoraPublisher, Place, check_place
 from server.publishers.offers import ice_server
 from server.publishers.webrtc import WebRtcPublisher
 from server.serving import AvatarServer
-from server.session import SAMPLE_RATE, Session, SessionOptions, Shown
+from server.session import SAMPLE_RATE, Event, Session, SessionOptions, Shown
 from server.sessions import Sessions
 from server.settings import Settings
 from server.start_request import StartRequest
@@ -40,21 +43,42 @@ from server.whep import whep_routes
 
 log = logging.getLogger(__name__)
 
-MakePublisher = Callable[[str, AvatarBundle], Publisher]
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A session that is about to be: what its publishers may need to know, and whom they tell."""
+
+    session_id: str
+    request: StartRequest
+    bundle: AvatarBundle
+    emit: Callable[[Event], None]
+    fail: Callable[[AvatarError], None]
+
+    @property
+    def timeline(self) -> Timeline:
+        return Timeline(self.bundle.fps, SAMPLE_RATE)
+
+
+MakePublisher = Callable[[Opening], Publisher]
 
 
 class Stage:
     """What sessions perform on: entered before the first, left after the last."""
 
     def __init__(self, settings: Settings, catalogue: Catalogue, metrics: Metrics) -> None:
+        self._channels: WeakValueDictionary[str, AgoraPublisher] = WeakValueDictionary()
+        self._figures = ChannelFigures(metrics.registry)
         self._watchable: WeakValueDictionary[str, WebRtcPublisher] = WeakValueDictionary()
         self._settings = settings
         self._catalogue = catalogue
         self._metrics = metrics
         self._inference = Inference()
         self._publishers: Mapping[str, MakePublisher] = {
+            "agora": self._agora,
             "webrtc": self._webrtc,
-            "recording": lambda session_id, bundle: factory.recording(session_id, bundle, Path(settings.record_dir)),
+            "recording": lambda opening: factory.recording(
+                opening.session_id, opening.bundle, Path(settings.record_dir)
+            ),
         }
 
     async def __aenter__(self) -> Self:
@@ -81,26 +105,51 @@ class Stage:
         options = SessionOptions(
             self._settings.lead_ms, self._settings.max_backlog_s, Manner(after_speech=self._settings.after_speech)
         )
-        publishers = [self._publishers[name](session_id, loaded.bundle) for name in self._settings.publishers]
-        return Session(
+
+        def emit(event: Event) -> None:
+            session.emit(event)
+
+        def fail(error: AvatarError) -> None:
+            session.fail(error)
+
+        opening = Opening(session_id, request, loaded.bundle, emit, fail)
+        session = Session(
             session_id,
             loaded.bundle,
             loaded.model,
             self._inference,
-            publishers,
+            [self._publishers[name](opening) for name in self._settings.publishers],
             MonotonicClock(),
             options,
             on_shown=self._count,
+            on_token=lambda token: self._renew_token(session_id, token),
         )
+        return session
 
     def watchable(self, session_id: str) -> WebRtcPublisher | None:
         """What shows a session to browsers, if it is shown to them."""
         return self._watchable.get(session_id)
 
-    def _webrtc(self, session_id: str, bundle: AvatarBundle) -> WebRtcPublisher:
+    def may_start(self, request: StartRequest) -> None:
+        """Raises ApiError: the request cannot be published as the settings want it."""
+        if "agora" in self._settings.publishers:
+            check_place(request)
+
+    def _renew_token(self, session_id: str, token: str) -> None:
+        if publisher := self._channels.get(session_id):
+            publisher.renew_token(token)
+
+    def _agora(self, opening: Opening) -> AgoraPublisher:
+        encoded = self._settings.agora_encoding == "encoded"
+        place = Place(opening.request, opening.bundle.size, opening.timeline, encoded)
+        publisher = AgoraPublisher(opening.session_id, place, self._figures, opening.emit, opening.fail)
+        self._channels[opening.session_id] = publisher
+        return publisher
+
+    def _webrtc(self, opening: Opening) -> WebRtcPublisher:
         ice_servers = [ice_server(text) for text in self._settings.ice_servers]
-        publisher = WebRtcPublisher(bundle.size, Timeline(bundle.fps, SAMPLE_RATE), ice_servers=ice_servers)
-        self._watchable[session_id] = publisher
+        publisher = WebRtcPublisher(opening.bundle.size, opening.timeline, ice_servers=ice_servers)
+        self._watchable[opening.session_id] = publisher
         return publisher
 
     def _count(self, shown: Shown) -> None:
@@ -138,6 +187,7 @@ def build_server(settings: Settings) -> AvatarServer:
         resources=[stage],
         extra_routes=[*avatar_routes(catalogue), *whep_routes(stage.watchable, may_watch), *studio_routes()],
         metrics=metrics,
+        may_start=stage.may_start,
     )
     return AvatarServer(app, settings)
 

@@ -81,6 +81,9 @@ class Listener:
     def perform(self, gesture: str, /) -> None:
         self.told.append(("perform", gesture))
 
+    def renew_token(self, token: str, /) -> None:
+        self.told.append(("renew_token", token))
+
     def stop(self) -> None:
         self._stopped.set()
 
