@@ -115,7 +115,8 @@ def _about_film(film: Path, lips: SeenLips) -> str:
     recorded = json.loads(told.read_text(encoding="utf-8")) if told.exists() else {}
     late = f", {recorded['late_frames']} of them late" if "late_frames" in recorded else ""
     offset = f"; pictures begin {recorded['av_offset_ms']:g} ms after the sound" if "av_offset_ms" in recorded else ""
-    return f"A recording of {len(lips.gaps)} frames{late}{offset}; a face is found in {percent(float(np.mean(lips.found)))}."
+    found = percent(float(np.mean(lips.found)))
+    return f"A recording of {len(lips.gaps)} frames{late}{offset}; a face is found in {found} of them."
 
 
 def _draw(
