@@ -18,15 +18,21 @@ STATES = ("idle", "listen", "talk")
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Where one clip can be left for another.
+    """Where one clip can be left for another, at each step of its cycle (`Clip.cycle`): so that a clip which is played
+    there and back knows which way it goes.
 
     Attributes:
-        entry: for each frame of the clip, the best frame of the other clip to go on with, int32 (n,).
-        cost: how far apart the two pictures are, float32 (n,); 1 is an ordinary step between two frames in a clip.
+        entry: the best step of the other clip's cycle to go on with, int32 (cycle,).
+        cost: how far apart the two pictures are, float32 (cycle,); 1 is an ordinary step between two frames in a clip.
     """
 
     entry: NDArray[np.int32]
     cost: NDArray[np.float32]
+
+
+def cycle_of(n_frames: int, there_and_back: bool) -> int:
+    """Steps of a loop of ``n_frames``: 0 1 2 3 2 1 has six."""
+    return 2 * n_frames - 2 if there_and_back and n_frames > 1 else n_frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +65,18 @@ class Clip:
         if not np.isfinite(self.faces).all():
             raise BundleError(f"clip '{self.name}' has face tracks that are not finite numbers")
         for other, join in self.joins.items():
-            if len(join.entry) != n or len(join.cost) != n:
-                raise BundleError(f"clip '{self.name}' has {n} frames but {len(join.entry)} joins to '{other}'")
+            if len(join.entry) != self.cycle or len(join.cost) != self.cycle:
+                raise BundleError(f"clip '{self.name}' has {self.cycle} steps but {len(join.entry)} joins to '{other}'")
         for array in (self.frames, self.faces, self.crops):
             array.setflags(write=False)
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    @property
+    def cycle(self) -> int:
+        """Steps after which a loop of the clip starts over."""
+        return cycle_of(len(self), self.there_and_back)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +120,8 @@ class AvatarBundle:
             for other, join in clip_.joins.items():
                 if other not in self.clips:
                     raise BundleError(f"clip '{clip_.name}' joins '{other}', which avatar '{self.id}' does not have")
-                if join.entry.min() < 0 or join.entry.max() >= len(self.clips[other]):
+                if join.entry.min() < 0 or join.entry.max() >= self.clips[other].cycle:
                     raise BundleError(
-                        f"clip '{clip_.name}' joins '{other}' outside of its {len(self.clips[other])} frames"
+                        f"clip '{clip_.name}' joins '{other}' outside of its {self.clips[other].cycle} steps"
                     )
         self.mask.setflags(write=False)

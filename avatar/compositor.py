@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar.bundle import AvatarBundle
+from avatar.crossing import crossed
 from avatar.director import Shot
 from avatar.geometry import Affine, Size, footprint, relative_to
 from avatar.pictures import Picture, Rgb, from_rgb, planes
@@ -42,7 +43,7 @@ class Compositor:
             base.setflags(write=False)
             return base
         picture = base if base.flags.writeable else base.copy()
-        self._lay_on(picture, mouth, self._face(shot), min(strength, 1.0))
+        self._lay_on(picture, mouth, self.face(shot), min(strength, 1.0))
         picture.setflags(write=False)
         return picture
 
@@ -56,10 +57,10 @@ class Compositor:
         if shot.leaving is None:
             return frame
         old = self._bundle.clips[shot.leaving.clip].frames[shot.leaving.frame]
-        weight = shot.leaving.weight
-        return np.asarray(cv2.addWeighted(old, 1 - weight, frame, weight, 0), np.uint8)
+        return crossed(old, frame, shot.leaving.weight)
 
-    def _face(self, shot: Shot) -> Affine:
+    def face(self, shot: Shot) -> Affine:
+        """Where the face is on the shot's picture: from crop to frame pixels."""
         face: Affine = self._bundle.clips[shot.clip].faces[shot.frame]
         if shot.leaving is None:
             return face

@@ -47,14 +47,34 @@ class Manner:
     Attributes:
         after_speech: state that follows speech.
         hold: frames of quiet after which speech counts as over.
-        crossing: frames in which two clips are blended.
-        patience: frames within which a join must be found.
+        shortest_crossing: frames in which clips cross that look alike where they are joined.
+        longest_crossing: frames in which clips cross that do not: a frame for each ordinary step that they are apart.
+        patience: frames within which a state's clip must be joined.
+        eagerness: frames within which a gesture must be joined.
+        haste: frames within which a gesture must be joined that replaces what goes on.
     """
 
     after_speech: str = "idle"
     hold: int = 12
-    crossing: int = 3
+    shortest_crossing: int = 3
+    longest_crossing: int = 12
     patience: int = 30
+    eagerness: int = 15
+    haste: int = 5
+
+    def without_lips(self) -> Manner:
+        """For an avatar whose footage alone shows who speaks: sooner into the talk loop, and sooner out of it."""
+        return replace(self, hold=min(self.hold, 6), patience=min(self.patience, 8))
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """The join that was chosen: to which clip, in how many frames, at which step of it, and how long both cross."""
+
+    clip: str
+    wait: int
+    entry: int
+    crossing: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +85,10 @@ class DirectorState:
     at: Position
     gesture: str | None = None
     queue: tuple[Perform, ...] = ()
-    wait: tuple[str, int, int] | None = None
-    """The join that was chosen: clip to go to, frames until then, frame of entry."""
+    departure: Departure | None = None
     left: Position | None = None
     crossed: int = 0
+    crossing: int = 0
     quiet: int = 0
     speaking: bool = False
 
@@ -132,51 +152,76 @@ class Director:
                 return replace(now, state=state)
             case Perform(_, composition):
                 if composition == "REPLACE":
-                    return replace(now, gesture=None, queue=(wish,), wait=None)
+                    return replace(now, gesture=None, queue=(wish,), departure=None)
                 return replace(now, queue=(*now.queue, wish))
 
     def _move(self, now: DirectorState) -> DirectorState:
         """Goes one frame on, or crosses into another clip where one is wanted and the join has come."""
-        clips = self._bundle.clips
         if now.left is not None:
             crossed = now.crossed + 1
-            done = crossed > self._manner.crossing
+            done = crossed > now.crossing
             now = replace(now, left=None if done else now.left.next(), crossed=0 if done else crossed)
         if now.left is not None:
             return replace(now, at=now.at.next())
-        playing = now.gesture is not None
-        if playing and now.at.step < len(clips[now.at.clip]) - 1:
-            return replace(now, at=now.at.next())
         wanted = self._bundle.gestures[now.queue[0].gesture] if now.queue else self._bundle.loops[now.state]
-        if wanted == now.at.clip and not playing and not now.queue:
-            return replace(now, at=now.at.next(), wait=None)
-        wait = now.wait
-        if wait is None or wait[0] != wanted:
-            wait = self._choose_join(now, wanted, patience=0 if playing else self._manner.patience)
-        clip, frames, entry = wait
-        if frames > 0:
-            return replace(now, at=now.at.next(), wait=(clip, frames - 1, entry))
+        if now.gesture is None and wanted == now.at.clip and not now.queue:
+            return replace(now, at=now.at.next(), departure=None)
+        departure = now.departure
+        if departure is None or departure.clip != wanted:
+            departure = self._end_of_gesture(now, wanted) if now.gesture else self._choose_join(now, wanted)
+        if departure.wait > 0:
+            return replace(now, at=now.at.next(), departure=replace(departure, wait=departure.wait - 1))
         gesture, queue = (now.queue[0].gesture, now.queue[1:]) if now.queue else (None, ())
-        at = Position(clip, entry)
-        return replace(now, at=at, gesture=gesture, queue=queue, wait=None, left=now.at.next(), crossed=1)
+        return replace(
+            now,
+            at=Position(wanted, departure.entry),
+            gesture=gesture,
+            queue=queue,
+            departure=None,
+            left=now.at.next(),
+            crossed=1,
+            crossing=departure.crossing,
+        )
 
-    def _choose_join(self, now: DirectorState, wanted: str, patience: int) -> tuple[str, int, int]:
-        """The cheapest frame to leave at within ``patience`` frames, where waiting costs a little too."""
-        clip = self._bundle.clips[now.at.clip]
-        join = clip.joins.get(wanted)
-        if join is None:
-            return wanted, 0, 0
-        frames = [self._frame(Position(now.at.clip, now.at.step + ahead)) for ahead in range(patience + 1)]
-        best = min(range(patience + 1), key=lambda ahead: float(join.cost[frames[ahead]]) + WAIT_COST * ahead)
-        return wanted, best, int(join.entry[frames[best]])
+    def _choose_join(self, now: DirectorState, wanted: str) -> Departure:
+        """The cheapest step to leave at within a time, where waiting costs a little too."""
+        patience = self._manner.patience
+        if now.queue:
+            patience = self._manner.haste if now.queue[0].composition == "REPLACE" else self._manner.eagerness
+        costs = [self._cost(now.at, wanted, wait) + WAIT_COST * wait for wait in range(patience + 1)]
+        return self._departure(now.at, wanted, costs.index(min(costs)))
+
+    def _end_of_gesture(self, now: DirectorState, wanted: str) -> Departure:
+        """A gesture is left so that the crossing ends when it does, but two thirds of it are seen alone."""
+        n_frames = len(self._bundle.clips[now.at.clip])
+        n_left = max(0, n_frames - 1 - now.at.step)
+        for wait in range(max(0, n_left - min(self._manner.longest_crossing, n_frames // 3)), n_left):
+            departure = self._departure(now.at, wanted, wait)
+            if departure.crossing >= n_left - wait:
+                return departure
+        return self._departure(now.at, wanted, n_left)
+
+    def _departure(self, at: Position, wanted: str, wait: int) -> Departure:
+        join = self._bundle.clips[at.clip].joins.get(wanted)
+        entry = int(join.entry[self._step(at, wait)]) if join else 0
+        crossing = max(self._manner.shortest_crossing, math.ceil(self._cost(at, wanted, wait)))
+        return Departure(wanted, wait, entry, min(crossing, self._manner.longest_crossing))
+
+    def _cost(self, at: Position, wanted: str, wait: int) -> float:
+        join = self._bundle.clips[at.clip].joins.get(wanted)
+        return float(join.cost[self._step(at, wait)]) if join else float(self._manner.longest_crossing)
+
+    def _step(self, at: Position, wait: int = 0) -> int:
+        """The step of its clip's cycle that a position will have come to in ``wait`` frames."""
+        clip, step = self._bundle.clips[at.clip], max(at.step + wait, 0)
+        return step % clip.cycle if at.clip in self._bundle.loops.values() else gesture_frame(clip, step)
 
     def _frame(self, at: Position) -> int:
-        clip, step = self._bundle.clips[at.clip], max(at.step, 0)
-        return loop_frame(clip, step) if at.clip in self._bundle.loops.values() else gesture_frame(clip, step)
+        return loop_frame(self._bundle.clips[at.clip], self._step(at))
 
     def _shot(self, now: DirectorState) -> Shot:
         leaving = None
         if now.left is not None:
-            weight = 0.5 - 0.5 * math.cos(math.pi * now.crossed / (self._manner.crossing + 1))
+            weight = 0.5 - 0.5 * math.cos(math.pi * now.crossed / (now.crossing + 1))
             leaving = Leaving(now.left.clip, self._frame(now.left), weight)
         return Shot(now.at.clip, self._frame(now.at), now.state, now.gesture, leaving)

@@ -20,11 +20,8 @@ class Position:
 
 def loop_frame(clip: Clip, step: int) -> int:
     """The frame of a loop after ``step`` steps: there and back (0 1 2 1 0 …), or over and over (0 1 2 0 …)."""
-    n = len(clip)
-    if not clip.there_and_back or n < 2:
-        return step % n
-    step %= 2 * n - 2
-    return step if step < n else 2 * n - 2 - step
+    step %= clip.cycle
+    return step if step < len(clip) else clip.cycle - step
 
 
 def gesture_frame(clip: Clip, step: int) -> int:

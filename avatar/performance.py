@@ -99,7 +99,7 @@ class Performance:
         look_ahead = max(wanted, next_multiple(timeline.tick(0).n_samples // 2, rate * HOP_MS // 1000))
         self._speech = Speech(timeline, look_ahead, int(capacity_s * rate))
         self._listening = Listening(spec, rate, tuning, look_ahead - wanted) if spec else None
-        self._director = Director(bundle, manner)
+        self._director = Director(bundle, manner if spec else manner.without_lips())
         self._mouth: MouthWish | None = None
         self._after_end = False
         self._wishes: list[Wish] = []

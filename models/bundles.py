@@ -4,7 +4,8 @@
 
     ava/avatar.toml        see models.manifest
     ava/clips/*.mp4        H.264, yuv420p, BT.601 limited, at the avatar's size and fps
-    ava/tracks/*.npz       per clip: faces float32 (n, 2, 3); per other clip X: entry_X int32 (n,), cost_X float32 (n,)
+    ava/tracks/*.npz       per clip: faces float32 (n, 2, 3); per other clip X: entry_X int32, cost_X float32
+                           (steps of the cycle,)
     ava/mask.png           8-bit grey, in crop space
     ava/weights/*.onnx     the network that draws the mouth
 
@@ -103,7 +104,7 @@ def check_files(folder: Path, manifest: Manifest) -> None:
 
 def read_clip(folder: Path, manifest: Manifest, name: str, entry: ClipEntry, patch: Size) -> Clip:
     frames = decode_clip(folder / entry.file, manifest.frame_size, manifest.rate, entry.frames)
-    faces, joins = read_track(folder / entry.track, name, entry.frames)
+    faces, joins = read_track(folder / entry.track, name, entry.frames, entry.there_and_back)
     crops = face_crops(frames, faces, patch)
     return Clip(name, frames, faces, crops, joins, entry.there_and_back)
 

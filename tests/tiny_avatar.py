@@ -27,6 +27,8 @@ FPS = Fraction(25)
 CLIPS = {"idle": 20, "listen": 16, "talk": 18, "nod": 14, "smile": 12}
 """Frames of each clip."""
 
+GESTURES = ("nod", "smile")
+
 WINDOW = 16
 LOOK_AHEAD_MS = 80
 NEWEST = 4
@@ -46,7 +48,7 @@ def make_tiny_avatar(
     footage = {name: [drawn(size, patch, face, i, name) for i, face in enumerate(moves[name])] for name in CLIPS}
     for name, pictures in footage.items():
         encode_clip(folder / "clips" / f"{name}.mp4", pictures, Size(size, size), FPS)
-        joins = {other: join(pictures, footage[other]) for other in CLIPS if other != name}
+        joins = {other: join(cycle(name, pictures), cycle(other, footage[other])) for other in CLIPS if other != name}
         write_track(folder / "tracks" / f"{name}.npz", moves[name], joins)
     write_mask(folder, soft_ellipse(patch))
     if lips:
@@ -62,7 +64,7 @@ def make_tiny_avatar(
             fps=str(FPS),
             lipsync=LipSyncEntry("speech_lips", "weights/mouth.onnx", "weights/speech_encoder.onnx") if lips else None,
             clips={
-                name: ClipEntry(f"clips/{name}.mp4", f"tracks/{name}.npz", n, name not in ("nod", "smile"))
+                name: ClipEntry(f"clips/{name}.mp4", f"tracks/{name}.npz", n, name not in GESTURES)
                 for name, n in CLIPS.items()
             },
             states={"idle": "idle", "listen": "listen", "talk": "talk"},
@@ -109,6 +111,11 @@ def drawn(size: int, patch: int, face: NDArray[np.float32], index: int, clip: st
     there = cv2.warpAffine(oval, face, (size, size), flags=cv2.INTER_LINEAR)[..., None] / 255
     warped = cv2.warpAffine(skin, face, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(np.round(picture * (1 - there) + warped * there), np.uint8)
+
+
+def cycle(name: str, pictures: list[Rgb]) -> list[Rgb]:
+    """Loops there and back, gestures once."""
+    return pictures if name in GESTURES else pictures + pictures[-2:0:-1]
 
 
 def join(pictures: list[Rgb], others: list[Rgb]) -> Join:

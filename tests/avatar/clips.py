@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from avatar.bundle import AvatarBundle, Clip, Join
+from avatar.bundle import AvatarBundle, Clip, Join, cycle_of
 from avatar.geometry import Size
 
 SIZE = Size(64, 64)
@@ -26,11 +26,12 @@ def clip(name: str, n: int, joins: Mapping[str, Join], loop: bool) -> Clip:
 
 
 def bundle(cost: float = 0.0) -> AvatarBundle:
-    """Every clip joins every other at any frame, into its frame 0, at the same cost."""
+    """Every clip joins every other at any step, into its step 0, at the same cost."""
     clips = {}
     for name, n in LENGTHS.items():
-        joins = {other: Join(np.zeros(n, np.int32), np.full(n, cost, np.float32)) for other in LENGTHS if other != name}
-        clips[name] = clip(name, n, joins, loop=name in ("idle", "listen", "talk"))
+        loop = name in ("idle", "listen", "talk")
+        join = Join(np.zeros(cycle_of(n, loop), np.int32), np.full(cycle_of(n, loop), cost, np.float32))
+        clips[name] = clip(name, n, {other: join for other in LENGTHS if other != name}, loop)
     y, x = np.mgrid[0 : PATCH.height, 0 : PATCH.width] - 11.5
     mask = np.clip(255 * (1.3 - np.hypot(x, y) / 9), 0, 255).astype(np.uint8)
     return AvatarBundle(

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from avatar.compositor import Compositor, feathered
+from avatar.crossing import crossed
 from avatar.director import Leaving, Shot
 from avatar.lipsync import MouthTuning
 from avatar.pictures import from_rgb, planes, to_rgb
@@ -51,13 +52,12 @@ def test_footage_is_never_written_to() -> None:
     assert np.array_equal(avatar.clips["idle"].frames, before)
 
 
-def test_a_crossing_mixes_both_clips_and_carries_the_mouth() -> None:
+def test_in_a_crossing_the_mouth_lies_on_the_picture_between_both_clips() -> None:
     avatar = bundle()
     compositor = Compositor(avatar)
     shot = Shot("talk", 0, "talk", leaving=Leaving("idle", 9, 0.25))
     mixed = compositor.compose(shot)
-    expected = 0.75 * avatar.clips["idle"].frames[9].astype(float) + 0.25 * avatar.clips["talk"].frames[0]
-    assert np.abs(mixed - expected).max() <= 1
+    assert np.array_equal(mixed, crossed(avatar.clips["idle"].frames[9], avatar.clips["talk"].frames[0], 0.25))
     assert (compositor.compose(shot, RED) != mixed).any()
     assert np.array_equal(compositor.crop(shot), avatar.clips["idle"].crops[9])
 

@@ -3,14 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avatar.bundle import Join
+from avatar.bundle import AvatarBundle, Join
 from avatar.cues import Enter, Perform, Wish
 from avatar.director import Director, Manner, Shot
 from avatar.errors import UnknownState
 from avatar.loops import loop_frame
-from tests.avatar.clips import LENGTHS, bundle, clip
+from tests.avatar.clips import bundle, clip
 
-MANNER = Manner(hold=4, crossing=2, patience=10)
+MANNER = Manner(hold=4, shortest_crossing=2, patience=10, eagerness=6, haste=2)
 
 
 def run(director: Director, n: int, speaking: bool = False) -> list[Shot]:
@@ -61,11 +61,18 @@ def test_clips_cross_in_a_few_frames_while_both_go_on() -> None:
     assert leaving == [(5, 0.25), (6, 0.75)]
 
 
+def costing(avatar: AvatarBundle, clip: str, other: str, cost: list[float], entry: int = 0) -> None:
+    """Gives a join of the avatar these costs."""
+    n = len(cost)
+    join = Join(np.full(n, entry, np.int32), np.array(cost, np.float32))
+    avatar.clips[clip].joins[other] = join  # type: ignore[index]
+
+
 def test_the_body_waits_for_a_good_join_while_speech_has_begun() -> None:
     avatar = bundle()
-    cost = np.full(LENGTHS["idle"], 9.0, np.float32)
+    cost = [9.0] * avatar.clips["idle"].cycle
     cost[8] = 0.1
-    avatar.clips["idle"].joins["talk"] = Join(np.full(LENGTHS["idle"], 7, np.int32), cost)  # type: ignore[index]
+    costing(avatar, "idle", "talk", cost, entry=7)
     director = Director(avatar, MANNER)
     run(director, 3)
     shots = run(director, 9, speaking=True)
@@ -74,12 +81,60 @@ def test_the_body_waits_for_a_good_join_while_speech_has_begun() -> None:
     assert shots[6].frame == 7
 
 
+def test_a_loop_on_its_way_back_has_joins_of_its_own() -> None:
+    avatar = bundle()
+    cost = [9.0] * avatar.clips["idle"].cycle
+    cost[25] = 0.1  # frame 13, seen again after the turn at frame 19
+    costing(avatar, "idle", "talk", cost, entry=30)
+    director = Director(avatar, MANNER)
+    run(director, 20)
+    shots = run(director, 9, speaking=True)
+    assert [shot.clip for shot in shots] == ["idle"] * 6 + ["talk"] * 3
+    assert shots[5].frame == 13, "step 25"
+    assert [shot.frame for shot in shots[6:]] == [4, 3, 2], "step 30 of 34: talk is on its way back, too"
+
+
+@pytest.mark.parametrize(("cost", "n_mixed"), [(0.0, 2), (1.9, 2), (4.2, 5), (99.0, 12)])
+def test_the_further_apart_two_clips_are_the_longer_they_cross(cost: float, n_mixed: int) -> None:
+    director = Director(bundle(cost), MANNER)
+    run(director, 5)
+    shots = run(director, 40, speaking=True)
+    assert sum(shot.leaving is not None for shot in shots) == n_mixed
+    weights = [0.0, *(shot.leaving.weight for shot in shots if shot.leaving), 1.0]
+    assert np.diff(weights).min() > 0
+
+
+def test_gestures_wait_less_for_a_good_join_than_states_and_replacing_ones_least() -> None:
+    began = []
+    for wish in (Enter("talk"), Perform("NOD"), Perform("NOD", "REPLACE")):
+        avatar = bundle()
+        for other in ("talk", "nod"):
+            costing(avatar, "idle", other, [50.0 - step for step in range(38)])
+        director = Director(avatar, MANNER)
+        run(director, 3)
+        director.step(False, [wish])
+        clip = "talk" if isinstance(wish, Enter) else "nod"
+        began.append([shot.clip for shot in run(director, 30)].index(clip))
+    assert began == [9, 5, 1]
+
+
 def test_gestures_wait_for_each_other_and_the_loop_comes_back() -> None:
     director = Director(bundle(), MANNER)
     run(director, 3)
     first = director.step(False, [Perform("NOD"), Perform("SMILE", "APPEND")])
-    names = [first.gesture, *(shot.gesture for shot in run(director, 30))]
-    assert names == ["NOD"] * 10 + ["SMILE"] * 8 + [None] * 13
+    shots = [first, *run(director, 30)]
+    assert [shot.gesture for shot in shots] == ["NOD"] * 8 + ["SMILE"] * 6 + [None] * 17
+    fading = [shot.leaving.frame for shot in shots[8:10] if shot.leaving is not None]
+    assert [*(shot.frame for shot in shots[:8]), *fading] == list(range(10)), "a gesture is seen to its end"
+
+
+def test_a_gesture_that_ends_far_from_the_loop_is_left_earlier() -> None:
+    director = Director(bundle(cost=5.0), MANNER)
+    run(director, 3)
+    director.step(False, [Perform("NOD")])
+    shots = run(director, 40)
+    assert not any(shot.leaving.frame > 9 for shot in shots if shot.leaving and shot.leaving.clip == "nod")
+    assert sum(shot.leaving is not None and shot.leaving.clip == "nod" for shot in shots) == 5
 
 
 def test_replace_sends_a_playing_gesture_and_the_queue_away() -> None:
@@ -88,7 +143,15 @@ def test_replace_sends_a_playing_gesture_and_the_queue_away() -> None:
     run(director, 4)
     shot = director.step(False, [Perform("SMILE", "REPLACE")])
     assert shot.gesture == "SMILE"
-    assert {shot.gesture for shot in run(director, 30)[8:]} == {None}
+    assert {shot.gesture for shot in run(director, 30)[6:]} == {None}
+
+
+def test_without_lips_the_talk_loop_comes_and_goes_sooner() -> None:
+    avatar = bundle()
+    costing(avatar, "idle", "talk", [50.0 - step for step in range(38)])
+    usual, lipless = (Director(avatar, manner) for manner in (Manner(), Manner().without_lips()))
+    came = [[shot.clip for shot in run(director, 60, speaking=True)].index("talk") for director in (usual, lipless)]
+    assert came == [30, 8]
 
 
 def test_a_step_depends_on_nothing_but_the_state() -> None:

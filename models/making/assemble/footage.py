@@ -35,6 +35,12 @@ class Footage:
         if len(self.pictures) != len(self.faces):
             raise BundleError(f"clip '{self.name}' has {len(self.pictures)} pictures but {len(self.faces)} face tracks")
 
+    def at(self, step: int) -> Rgb:
+        """The picture at a step of the clip's cycle."""
+        n = len(self.pictures)
+        picture: Rgb = self.pictures[step if step < n else 2 * n - 2 - step]
+        return picture
+
 
 def read_footage(folder: Path, there_and_back: bool) -> Footage:
     """The clip in ``folder``; raises `BundleError` if pictures or tracks are missing or do not fit together."""

@@ -20,10 +20,11 @@ def join_sheet(clips: Sequence[Footage], joins: Mapping[str, Mapping[str, Join]]
     rows = []
     for name, others in joins.items():
         cells = []
-        for other, join in others.items():
+        for other in sorted(by_name.keys() - {name}):
+            join = others[other]
             frame = int(join.cost.argmin())
             entry = int(join.entry[frame])
-            left, entered = _shrunk(by_name[name].pictures[frame]), _shrunk(by_name[other].pictures[entry])
+            left, entered = (_shrunk(by_name[clip].at(step)) for clip, step in ((name, frame), (other, entry)))
             apart = np.clip(np.abs(left.astype(np.int16) - entered) * 4, 0, 255).astype(np.uint8)
             cell = np.ascontiguousarray(np.hstack([left, entered, apart]))
             label = f"{name} {frame} > {other} {entry}: {join.cost[frame]:.2f} (median {np.median(join.cost):.2f})"

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar.bundle import Join
+from avatar.bundle import Join, cycle_of
 from models.making.assemble.footage import Footage
 
 _SMALL = 64
@@ -17,6 +17,9 @@ _SMALL = 64
 
 _CROSSING_FRAMES = 2.0
 """How far two clips part in a crossing of three frames for each frame's worth of difference in speed."""
+
+_FACE = 4.0
+"""How much more a pixel of the face counts than one beside it: it is what people look at."""
 
 GESTURE_ENTRIES = 3
 """A gesture is entered in one of its first frames, or it would not be seen whole."""
@@ -27,29 +30,42 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """Small pictures of a clip, flattened: luma (n, k), its change per frame, how much each pixel counts (0 to 1)."""
+    """Small pictures of the steps of a clip's cycle, flattened.
+
+    Attributes:
+        luma: (n, k).
+        speed: how it changes from step to step, (n, k).
+        weight: how much each pixel counts, (n, k): nothing where a mouth is drawn, more on the face around it.
+    """
 
     luma: Matrix
     speed: Matrix
     weight: Matrix
-    there_and_back: bool
 
     @classmethod
     def of(cls, clip: Footage, mask: NDArray[np.uint8]) -> Looks:
         """What of ``clip`` is compared; ``mask`` (patch, patch) is where the mouth will be drawn over."""
         luma = np.stack([_small(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)) for picture in clip.pictures])
-        speed = np.gradient(luma, axis=0) if len(luma) > 1 else np.zeros_like(luma)
-        if clip.there_and_back:
-            speed[[0, -1]] = 0  # it turns round
         height, width = clip.pictures.shape[1:3]
-        drawn = [cv2.warpAffine(mask, face, (width, height), flags=cv2.INTER_LINEAR) for face in clip.faces]
-        return cls(luma, speed, 1 - np.stack([_small(each) for each in drawn]) / 255, clip.there_and_back)
+        size, face_crop = (width, height), np.ones_like(mask)
+        drawn = np.stack([_small(cv2.warpAffine(mask, face, size)) for face in clip.faces]) / 255
+        on_face = np.stack([_small(cv2.warpAffine(face_crop, face, size)) for face in clip.faces])
+        n = len(luma)
+        steps = [step if step < n else 2 * n - 2 - step for step in range(cycle_of(n, clip.there_and_back))]
+        luma, weight = luma[steps], ((1 - drawn) * (1 + (_FACE - 1) * on_face))[steps]
+        if clip.there_and_back:
+            speed = (np.roll(luma, -1, axis=0) - np.roll(luma, 1, axis=0)) / 2
+        else:
+            speed = np.gradient(luma, axis=0) if n > 1 else np.zeros_like(luma)
+        return cls(luma, speed, weight)
 
 
 def find_joins(
     clips: Sequence[Footage], mask: NDArray[np.uint8], gestures: Collection[str]
 ) -> dict[str, dict[str, Join]]:
-    """For every clip and every other one, where each frame goes on best, and how well: see `avatar.bundle.Join`.
+    """For every clip and every other one, where each step goes on best, and how well: see `avatar.bundle.Join`.
+
+    A gesture also has a join to itself: it may be asked for twice.
 
     Args:
         clips: all of an avatar's clips.
@@ -62,7 +78,7 @@ def find_joins(
     for clip in clips:
         joins[clip.name] = {}
         for other in clips:
-            if other is clip:
+            if other is clip and clip.name not in gestures:
                 continue
             cost = parting(looks[clip.name], looks[other.name]) / step
             if other.name in gestures:
@@ -74,16 +90,12 @@ def find_joins(
 
 
 def parting(here: Looks, there: Looks) -> Matrix:
-    """How far apart two clips are if one is left for the other, in levels, for all pairs of their frames.
+    """How far apart two clips are if one is left for the other, in levels, for all pairs of their steps.
 
-    The distance of the pictures, and of where they are going. A loop that is played there and back may be left in
-    either direction; what it costs is the mean (of squares) of both.
+    The distance of the pictures, and of where they are going.
     """
     apart = distance_squared(here.luma, here.weight, there.luma, there.weight)
     towards = distance_squared(here.speed, here.weight, there.speed, there.weight)
-    if here.there_and_back:
-        against = distance_squared(-here.speed, here.weight, there.speed, there.weight)
-        towards = (towards + against) / 2
     return np.asarray(np.sqrt(apart + _CROSSING_FRAMES**2 * towards), np.float64)
 
 
