@@ -204,6 +204,8 @@ def _broadcast(control: Control, bell: Bell, channel: Channel, broadcast: Broadc
         for message in _waiting(control.inbox):
             match message:
                 case Leave():
+                    if connected:
+                        broadcast.push()
                     return 0
                 case RenewToken(token):
                     channel.renew_token(token)

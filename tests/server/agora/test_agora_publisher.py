@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import sys
+import tempfile
 import time
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -16,7 +22,7 @@ from avatar.errors import AvatarError
 from avatar.geometry import Size
 from avatar.timeline import Timeline
 from server.publishers.agora.figures import ChannelFigures
-from server.publishers.agora.publisher import AgoraPublisher, Place
+from server.publishers.agora.publisher import AgoraPublisher, ChannelFailed, Place
 from server.start_request import AgoraSettings, StartRequest
 from tests.server.agora.channels import Channels
 from tests.server.show import Show
@@ -74,6 +80,11 @@ def air(channels: Channels, **changes: Any) -> Air:
     return Air(channel, replace(request, agora=replace(agora, **agora_changes), **changes))
 
 
+def sdk_folders() -> set[Path]:
+    """Where the SDKs of children write their logs."""
+    return set(Path(tempfile.gettempdir()).glob("avatar-agora-*"))
+
+
 async def test_every_frame_reaches_the_channel_once_in_order_and_in_step(channels: Channels) -> None:
     on = air(channels)
     async with on.publisher() as publisher:
@@ -91,3 +102,300 @@ async def test_every_frame_reaches_the_channel_once_in_order_and_in_step(channel
     assert there.calls[-3:] == ["disconnect", "destroy", "release service"]
     assert not any("before connected" in call for call in there.calls)
     assert on.events == [{"event": "channel_state", "state": "joined"}]
+
+
+async def test_frames_of_another_rate_than_the_sound_blocks_lose_no_sample(channels: Channels) -> None:
+    on, show = air(channels), Show(Size(64, 48), Timeline(Fraction(30_000, 1001), 48_000))
+    async with on.publisher(show) as publisher:
+        await on.show(publisher, 30, show)
+        await asyncio.sleep(0.3)
+    there = channels.read(on.channel)
+    n = len(there.sound)
+    assert n % 480 == 0
+    assert 0 <= show.timeline.samples_before(30) - n < 480
+    assert np.array_equal(there.sound, show.sound_of(30)[:n])
+    assert [one.ms for one in there.of("P")] == [show.timeline.tick(k).first_sample // 48 for k in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"), [(3, "CHANNEL_BANNED"), (8, "CHANNEL_INVALID_TOKEN"), (19, "CHANNEL_SAME_UID")]
+)
+async def test_a_refusal_is_told_at_once(channels: Channels, reason: int, code: str) -> None:
+    on = air(channels)
+    channels.script(on.channel, f"20 disconnected {reason}")
+    with pytest.raises(ChannelFailed):
+        async with on.publisher():
+            pass
+    assert on.codes("error") == [code]
+    assert on.figure("events_total", code=code) == 1
+    assert channels.n_joins(on.channel) == 1
+    assert TOKEN not in repr(on.events)
+
+
+async def test_a_channel_that_does_not_answer_is_given_up_in_time(channels: Channels) -> None:
+    on = air(channels)
+    channels.script(on.channel, "0 nothing")
+    began = time.monotonic()
+    with pytest.raises(ChannelFailed, match="was not joined in 1.5 s"):
+        async with on.publisher(join_s=1.5):
+            pass
+    assert time.monotonic() - began < 5
+    assert on.codes("error") == ["CHANNEL_JOIN_TIMEOUT"]
+
+
+async def test_a_join_that_fails_for_now_is_tried_again(channels: Channels) -> None:
+    on = air(channels)
+    channels.script(on.channel, "answer connect -7", nth=1)
+    channels.script(on.channel, "10 failure 4", nth=2)
+    async with on.publisher() as publisher:
+        await on.show(publisher, 5)
+        await asyncio.sleep(0.2)
+    assert on.codes("warning") == ["CHANNEL_JOIN_FAILED", "CHANNEL_JOIN_FAILED"]
+    assert len(channels.read(on.channel, 3).of("P")) == 5
+
+
+async def test_the_client_learns_how_the_connection_fares(channels: Channels) -> None:
+    on = air(channels)
+    channels.script(on.channel, "0 connected", "100 reconnecting 2", "200 reconnected 15", "300 lost", "400 stats")
+    async with on.publisher() as publisher:
+        await on.show(publisher, 20)
+        await on.told("channel_state", "lost")
+        await asyncio.sleep(0.2)
+        assert on.figure("channels") == 0
+    assert on.codes("channel_state") == ["joined", "reconnecting", "joined", "lost"]
+    for code in ("CHANNEL_CONNECTED", "CHANNEL_RECONNECTING", "CHANNEL_RECONNECTED", "CHANNEL_CONNECTIONLOST"):
+        assert on.figure("events_total", code=code) == 1
+    (call,) = [one for one in on.events if one["event"] == "call_metrics"]
+    assert (call["round_trip_ms"], call["packet_loss_percent"], call["sent_video_kbit_s"]) == (34, 3, 840)
+    assert on.figure("round_trip_seconds_sum") == pytest.approx(0.034)
+    assert on.figure("packet_loss_ratio_sum") == pytest.approx(0.03)
+    assert on.figure("video_target_bytes_per_second_sum") == 100_000
+    assert on.figure("encoded_frames_per_second_sum") == 25
+    assert on.figure("network_quality_reports_total", grade="2") == 1
+    assert on.figure("sent_bytes_total") > 0
+
+
+async def test_a_connection_that_ends_is_made_again(channels: Channels) -> None:
+    on = air(channels)
+    channels.script(on.channel, "0 connected", "300 disconnected 16", nth=1)
+    async with on.publisher() as publisher:
+        await on.show(publisher, 100)
+    assert on.codes("channel_state") == ["joined", "lost", "joined"]
+    assert on.codes("warning") == ["CHANNEL_CONNECTION_LOST"]
+    assert on.figure("events_total", code="CHANNEL_CONNECTION_LOST") == 1
+    first, second = channels.read(on.channel, 1), channels.read(on.channel, 2)
+    assert first.calls[-3:] == ["disconnect", "destroy", "release service"]
+    assert second.of("P")[-1].ms == 99 * 40
+    assert not on.failures
+
+
+async def test_a_ban_in_mid_session_ends_it(channels: Channels) -> None:
+    on = air(channels)
+    channels.script(on.channel, "0 connected", "100 failure 3")
+    async with on.publisher() as publisher:
+        await on.show(publisher, 5)
+        await on.told("error", "CHANNEL_BANNED")
+        await asyncio.sleep(0.05)
+        assert [str(error) for error in on.failures] == ["Agora banned the avatar's uid from the channel"]
+    assert channels.n_joins(on.channel) == 1
+
+
+async def test_a_token_that_will_expire_is_renewed(channels: Channels) -> None:
+    on = air(channels)
+    channels.script(on.channel, "0 connected", "100 will_expire")
+    async with on.publisher() as publisher:
+        await on.told("warning", "TOKEN_WILL_EXPIRE")
+        publisher.renew_token(TOKEN)  # the same again is none
+        publisher.renew_token("a-fresh-token")
+        await on.show(publisher, 10)
+    assert channels.read(on.channel).called("renew_token") == ["renew_token a-fresh-token"]
+    assert on.figure("events_total", code="TOKEN_WILL_EXPIRE") == 1
+    assert on.figure("events_total", code="TOKEN_RENEWED") == 1
+
+
+async def test_a_token_that_has_expired_is_waited_for(channels: Channels) -> None:
+    on = air(channels)
+    channels.script(on.channel, "0 connected", "100 did_expire", nth=1)
+    async with on.publisher() as publisher:
+        await on.told("warning", "CHANNEL_TOKEN_EXPIRED")
+        publisher.renew_token("a-fresh-token")
+        await on.show(publisher, 50)
+    assert channels.read(on.channel, 2).called("connect")[0].startswith("connect token=a-fresh-token ")
+    assert channels.read(on.channel, 2).of("P")
+    assert not on.failures
+
+
+async def test_without_a_new_token_the_session_ends(channels: Channels) -> None:
+    on = air(channels)
+    channels.script(on.channel, "0 connected", "100 did_expire")
+    async with on.publisher(token_wait_s=0.3):
+        await on.told("error", "CHANNEL_TOKEN_EXPIRED")
+    assert len(on.failures) == 1
+
+
+async def test_a_segfault_of_the_sdk_is_joined_again_and_frames_go_on_in_time(channels: Channels) -> None:
+    on = air(channels)
+    channels.script(on.channel, "0 connected", "500 segfault", nth=1)
+    async with on.publisher() as publisher:
+        await on.show(publisher, 100)
+        await asyncio.sleep(0.1)
+    again = channels.read(on.channel, 2)
+    assert again.of("P")[-1].ms == 99 * 40
+    assert again.of("S")[-1].ms == 399 * 10
+    assert on.codes("warning") == ["AGORA_PUBLISHER_DIED"]
+    (warning,) = [one["message"] for one in on.events if one["event"] == "warning"]
+    assert warning == "the publisher process ended with SIGSEGV; joining again"
+    assert on.figure("frames_total", fate="unjoined") > 0
+
+
+async def test_an_sdk_that_hangs_is_replaced(channels: Channels) -> None:
+    on = air(channels)
+    channels.script(on.channel, "0 connected", "200 hang", nth=1)
+    async with on.publisher(stands_still_s=0.5) as publisher:
+        await on.show(publisher, 150)
+    assert on.codes("warning")[-1] == "AGORA_PUBLISHER_HANGS"
+    assert on.figure("events_total", code="AGORA_PUBLISHER_HANGS") == 1
+    assert channels.read(on.channel, 2).of("P")[-1].ms == 149 * 40
+
+
+async def test_a_slow_sdk_costs_frames_and_says_so(channels: Channels) -> None:
+    on = air(channels)
+    channels.script(on.channel, "0 connected", "200 slow 60")
+    async with on.publisher(stands_still_s=5) as publisher:
+        await on.show(publisher, 75)
+        assert "PUBLISHER_SLOW" in on.codes("warning")
+        assert on.figure("frames_total", fate="dropped") > 0
+    there = channels.read(on.channel)
+    assert there.most_queued_ms <= 60
+    assert [one.ms for one in there.of("S")] == sorted(one.ms for one in there.of("S"))
+
+
+async def test_what_the_sdk_prints_is_logged_in_bounds_and_without_secrets(
+    channels: Channels, caplog: pytest.LogCaptureFixture
+) -> None:
+    on = air(channels)
+    channels.script(on.channel, "0 connected", "100 garbage 200")
+    with caplog.at_level("INFO"):
+        async with on.publisher() as publisher:
+            await on.show(publisher, 25)
+            await asyncio.sleep(0.2)
+    lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("Agora SDK: ")]
+    assert 10 < len(lines) < 100
+    assert all(len(line) < 500 and line.isprintable() for line in lines)
+    assert any("lines more" in line for line in lines)
+    assert TOKEN not in caplog.text
+    assert len(channels.read(on.channel).of("P")) == 25
+
+
+async def test_an_interruption_drops_what_was_not_handed_over(channels: Channels) -> None:
+    on = air(channels)
+    channels.script(on.channel, "0 connected", "0 slow 20")
+    async with on.publisher() as publisher:
+        for frame in SHOW.frames(20):
+            publisher.publish(frame)
+        await asyncio.sleep(0.2)
+        publisher.flush()
+        publisher.publish(SHOW.frame(20, turn=1))
+        await asyncio.sleep(0.6)
+    sound = [one.ms for one in channels.read(on.channel).of("S")]
+    n_before = len([ms for ms in sound if ms < 800])
+    assert 4 <= n_before < 40
+    assert n_before % 4 == 0, "a frame that was begun is finished: the next begins where it ended"
+    assert sound[n_before:] == [800, 810, 820, 830]
+
+
+@pytest.mark.parametrize(("codec", "number"), [("VP8", 1), ("H264", 2), ("AV1", 12)])
+async def test_the_codec_is_asked_for_in_kilobits(channels: Channels, codec: str, number: int) -> None:
+    on = air(channels, video_encoding=codec)
+    async with on.publisher():
+        pass
+    (call,) = channels.read(on.channel).called("encoder")
+    kbit_s = 1500 if codec == "AV1" else 150
+    assert call == f"encoder codec={number} size=128x96 fps=25 bitrate={kbit_s * 1000}"
+
+
+async def test_a_codec_that_the_sdk_refuses_is_replaced_and_reported(
+    channels: Channels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on = air(channels, video_encoding="AV1")
+    monkeypatch.setenv("STANDIN_REFUSES", "codec-12")
+    async with on.publisher():
+        pass
+    assert on.codes("warning") == ["CODEC_REPLACED"]
+
+
+async def test_two_publishers_in_their_own_ways_at_once(channels: Channels) -> None:
+    one = air(channels, app_id="first-app", area="EUROPE")
+    two = air(channels, app_id="second-app", uid="avatar", enable_string_uid=True, area="JAPAN")
+    async with one.publisher() as first, two.publisher() as second:
+        await asyncio.gather(one.show(first, 25), two.show(second, 25))
+        await asyncio.sleep(0.2)
+    for on, begin, uid in (
+        (one, "initialize app_id=first-app string_uid=0 area=0x4 ", "1001"),
+        (two, "initialize app_id=second-app string_uid=1 area=0x10 ", "avatar"),
+    ):
+        there = channels.read(on.channel)
+        assert there.calls[0].startswith(begin)
+        assert there.called("connect")[0].endswith(f"uid={uid}")
+        assert np.array_equal(there.sound, SHOW.sound_of(25))
+
+
+async def test_killed_five_times_it_is_back_each_time_and_nothing_is_left(channels: Channels) -> None:
+    on = air(channels)
+    pids, n_open, folders = [], len(os.listdir("/proc/self/fd")), sdk_folders()
+    async with on.publisher() as publisher:
+        showing = asyncio.create_task(on.show(publisher, 10_000))
+        for n in range(1, 6):
+            await asyncio.to_thread(channels.wait, on.channel, n, lambda there: len(there.of("P")) > 30)
+            assert publisher.pid
+            pids.append(publisher.pid)
+            os.kill(publisher.pid, signal.SIGKILL)
+        await asyncio.to_thread(channels.wait, on.channel, 6, lambda there: len(there.of("P")) > 5)
+        showing.cancel()
+    assert len(set(pids)) == 5
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert not psutil.Process().children(recursive=True)
+    assert len(os.listdir("/proc/self/fd")) == n_open, "the memory of frames has no name: a descriptor is all there is"
+    assert sdk_folders() == folders
+    assert on.codes("warning") == ["AGORA_PUBLISHER_DIED"] * 5
+    for n in range(2, 7):
+        before, after = channels.read(on.channel, n - 1), channels.read(on.channel, n)
+        assert after.of("P")[0].arrived_ns - before.of("P")[-1].arrived_ns < 2e9
+        assert np.array_equal(after.of("P")[3].picture, SHOW.frame(after.of("P")[3].ms // 40).picture)
+
+
+async def test_a_child_whose_parent_is_killed_leaves_and_ends(channels: Channels, agora_sdk: Any) -> None:
+    on = air(channels)
+    code = (
+        "import asyncio, sys\n"
+        f"sys.path.insert(0, {str(agora_sdk)!r})\n"
+        "from tests.server.agora.test_agora_publisher import Air, SHOW\n"
+        "from server.start_request import AgoraSettings, StartRequest\n"
+        f"agora = AgoraSettings('app', {on.channel!r}, '1', False, 'token')\n"
+        f"on = Air({on.channel!r}, StartRequest('tiny', 'low', 'v1', 'H264', agora))\n"
+        "async def main():\n"
+        "    async with on.publisher() as publisher:\n"
+        "        print(publisher.pid, flush=True)\n"
+        "        await on.show(publisher, 10_000)\n"
+        "asyncio.run(main())\n"
+    )
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
+    assert parent.stdout
+    child = psutil.Process(int(await parent.stdout.readline()))
+    await asyncio.to_thread(channels.wait, on.channel, 1, lambda there: len(there.of("P")) > 5)
+    parent.kill()
+    await parent.wait()
+    await asyncio.to_thread(child.wait, 5)
+    assert channels.read(on.channel).calls[-3:] == ["disconnect", "destroy", "release service"]
+
+
+async def test_the_sdks_import_stays_in_its_child(channels: Channels) -> None:
+    import ssl
+
+    on = air(channels)
+    async with on.publisher() as publisher:
+        await on.show(publisher, 3)
+    assert not [name for name in sys.modules if name.split(".")[0] == "agora"]
+    context = ssl._create_default_https_context()
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
