@@ -41,7 +41,7 @@ class AvatarServer(uvicorn.Server):
         )
         self.listening = asyncio.Event()
         """Set when connections are taken."""
-        self._sessions: Sessions = app.state.sessions
+        self.sessions: Sessions = app.state.sessions
 
     @property
     def address(self) -> tuple[str, int]:
@@ -69,7 +69,7 @@ class AvatarServer(uvicorn.Server):
         self.listening.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self._sessions.drain()
+        await self.sessions.drain()
         await super().shutdown(sockets)
 
 

@@ -14,11 +14,12 @@ from avatar.audio import AudioChunk, Pcm, faded_out
 from avatar.bundle import AvatarBundle
 from avatar.compositor import Compositor
 from avatar.cues import Composition, Enter, Perform
-from avatar.director import Manner
+from avatar.director import Manner, Shot
 from avatar.errors import AvatarError, UnknownState
+from avatar.framing import Framing
 from avatar.lipsync import LipSyncModel, MouthJob
 from avatar.performance import Performance, Plan
-from avatar.pictures import Picture
+from avatar.pictures import Picture, Rgb
 from avatar.speech import Utterance
 from avatar.timeline import Timeline
 from server.inference import Inference
@@ -95,6 +96,7 @@ class Session:
         emit: is told what happens (events of the protocol), at the moment when it is shown.
         on_shown: is told of every frame, for figures.
         on_token: is told every token for the channel that the client brings later.
+        framing: how its pictures are shown at another size than the avatar's own; None leaves them as they are.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class Session:
         emit: Callable[[Event], None] = lambda event: None,
         on_shown: Callable[[Shown], None] = lambda shown: None,
         on_token: Callable[[str], None] = lambda token: None,
+        framing: Framing | None = None,
     ) -> None:
         self.id = session_id
         self.timeline = Timeline(bundle.fps, SAMPLE_RATE)
@@ -121,6 +124,7 @@ class Session:
         self._publishers = publishers
         self._clock = clock
         self._options = options
+        self._framing = framing
         self._compositor = Compositor(bundle)
         spec = model.spec if model else None
         self._performance = Performance(bundle, self.timeline, spec, options.backlog_s, options.manner)
@@ -130,7 +134,8 @@ class Session:
         self._rendering: deque[_Rendering] = deque()
         self._late = LatePictures()
         self._fade: tuple[int, Pcm] | None = None
-        self._last_picture = bundle.clips[bundle.loops["idle"]].frames[0]
+        first: Picture = bundle.clips[bundle.loops["idle"]].frames[0]
+        self._last_picture = framing.apply(first) if framing else first
         self._heard_ns: int | None = None
         self._stopped = asyncio.Event()
         self._failure: AvatarError | None = None
@@ -252,11 +257,18 @@ class Session:
 
     def _picture(self, plan: Plan) -> Picture | asyncio.Future[Picture]:
         if plan.mouth is None or self._model is None:
-            return self._compositor.compose(plan.shot)
+            picture = self._compositor.compose(plan.shot)
+            if self._framing is None:
+                return picture
+            return asyncio.get_running_loop().run_in_executor(None, self._framing.apply, picture)
         crop = self._compositor.crop(plan.shot)
         job = MouthJob(plan.mouth.features, crop, plan.mouth.openness, self._bundle.tuning)
-        compose = partial(self._compositor.compose, plan.shot, strength=plan.mouth.strength)
+        compose = partial(self._compose, plan.shot, plan.mouth.strength)
         return self._inference.draw(self._model, job, compose, self._due_ns(plan.tick.index))
+
+    def _compose(self, shot: Shot, strength: float, mouth: Rgb) -> Picture:
+        picture = self._compositor.compose(shot, mouth, strength)
+        return self._framing.apply(picture) if self._framing else picture
 
     def _show(self, rendering: _Rendering, lateness_ns: int) -> None:
         plan, picture = rendering.plan, self._finished(rendering.picture)

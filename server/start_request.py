@@ -16,6 +16,12 @@ VERSIONS = ("v1", "1.0")
 VIDEO_ENCODINGS = ("H264", "VP8", "AV1")
 AREAS = ("GLOBAL", "NORTH_AMERICA", "EUROPE", "ASIA", "INDIA", "JAPAN")
 
+SHORTEST_SIDE, LONGEST_SIDE = 64, 1920
+"""Pixels of a published picture's sides."""
+
+MOST_SLENDER = 4
+"""How many times longer one side of a picture may be than the other, where an aspect ratio is asked for."""
+
 REQUIRED = ("avatar_id", "quality", "version", "video_encoding", "agora_settings")
 REQUIRED_AGORA = ("app_id", "token", "channel", "uid", "enable_string_uid")
 OPTIONAL = ("activity_idle_timeout", "area", "video_width", "video_height", "aspect_ratio")
@@ -155,8 +161,11 @@ def _video_size(given: Mapping[str, Any]) -> tuple[int, int] | None:
         return None
     if width is None or height is None:
         raise ValidationFailed("video_width and video_height must be given together")
-    if not (width >= 1 and height >= 1 and width.is_integer() and height.is_integer()):
-        raise ValidationFailed("video_width and video_height must be whole numbers from 1")
+    sides = (width, height)
+    if not all(SHORTEST_SIDE <= side <= LONGEST_SIDE and side.is_integer() for side in sides):
+        raise ValidationFailed(
+            f"video_width and video_height must be whole numbers from {SHORTEST_SIDE} to {LONGEST_SIDE}"
+        )
     return int(width), int(height)
 
 
@@ -167,4 +176,7 @@ def _aspect_ratio(given: Mapping[str, Any]) -> tuple[int, int] | None:
     match = re.fullmatch(r"([1-9]\d{0,4})[:x/]([1-9]\d{0,4})", value) if isinstance(value, str) else None
     if match is None:
         raise ValidationFailed('aspect_ratio must be "W:H", such as "9:16"')
-    return int(match[1]), int(match[2])
+    width, height = int(match[1]), int(match[2])
+    if max(width, height) > MOST_SLENDER * min(width, height):
+        raise ValidationFailed(f"aspect_ratio must be from 1:{MOST_SLENDER} to {MOST_SLENDER}:1")
+    return width, height

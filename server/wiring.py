@@ -17,6 +17,8 @@ from weakref import WeakValueDictionary
 from avatar.bundle import AvatarBundle
 from avatar.director import Manner
 from avatar.errors import AvatarError
+from avatar.framing import Framing
+from avatar.geometry import Size
 from avatar.timeline import Timeline
 from models.loading import EMBEDDED, Catalogue
 from server import logs
@@ -39,6 +41,7 @@ from server.settings import Settings
 from server.start_request import StartRequest
 from server.studio_routes import studio_routes
 from server.tokens import new_api_key
+from server.video_size import video_size
 from server.whep import whep_routes
 
 log = logging.getLogger(__name__)
@@ -53,6 +56,11 @@ class Opening:
     bundle: AvatarBundle
     emit: Callable[[Event], None]
     fail: Callable[[AvatarError], None]
+
+    @property
+    def size(self) -> Size:
+        """Of the pictures that are published."""
+        return video_size(self.request, self.bundle.size)
 
     @property
     def timeline(self) -> Timeline:
@@ -77,7 +85,7 @@ class Stage:
             "agora": self._agora,
             "webrtc": self._webrtc,
             "recording": lambda opening: factory.recording(
-                opening.session_id, opening.bundle, Path(settings.record_dir)
+                opening.session_id, opening.size, opening.timeline, Path(settings.record_dir)
             ),
         }
 
@@ -123,6 +131,7 @@ class Stage:
             options,
             on_shown=self._count,
             on_token=lambda token: self._renew_token(session_id, token),
+            framing=Framing.of(loaded.bundle, opening.size),
         )
         return session
 
@@ -141,14 +150,14 @@ class Stage:
 
     def _agora(self, opening: Opening) -> AgoraPublisher:
         encoded = self._settings.agora_encoding == "encoded"
-        place = Place(opening.request, opening.bundle.size, opening.timeline, encoded)
+        place = Place(opening.request, opening.size, opening.timeline, encoded)
         publisher = AgoraPublisher(opening.session_id, place, self._figures, opening.emit, opening.fail)
         self._channels[opening.session_id] = publisher
         return publisher
 
     def _webrtc(self, opening: Opening) -> WebRtcPublisher:
         ice_servers = [ice_server(text) for text in self._settings.ice_servers]
-        publisher = WebRtcPublisher(opening.bundle.size, opening.timeline, ice_servers=ice_servers)
+        publisher = WebRtcPublisher(opening.size, opening.timeline, ice_servers=ice_servers)
         self._watchable[opening.session_id] = publisher
         return publisher
 

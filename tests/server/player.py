@@ -18,6 +18,7 @@ from aiortc.mediastreams import MediaStreamError
 from numpy.typing import NDArray
 from starlette.types import ASGIApp
 
+from avatar.geometry import Size
 from server.publisher import Publisher
 from tests.server.show import Show, number_on
 
@@ -72,6 +73,7 @@ class Player:
         kinds: what to ask for.
         numbers: what ``show.numbered`` wrote on each picture that came.
         whole: which of these were key frames (H.264; VP8's decoder does not tell).
+        sizes: of the pictures that came, without repetition.
         sound: int16 (n,), what was heard so far, at 48 kHz.
     """
 
@@ -81,6 +83,7 @@ class Player:
     kinds: Sequence[str] = ("video", "audio")
     numbers: list[int] = field(default_factory=list)
     whole: list[bool] = field(default_factory=list)
+    sizes: set[Size] = field(default_factory=set)
     answer: str = ""
     location: str = ""
 
@@ -145,6 +148,7 @@ class Player:
                 frame = await track.recv()
                 if isinstance(frame, av.VideoFrame):
                     self.numbers.append(number_on(np.asarray(frame.to_ndarray()[: frame.height], np.uint8)))
+                    self.sizes.add(Size(frame.width, frame.height))
                     self.whole.append(bool(frame.key_frame))
                 elif isinstance(frame, av.AudioFrame):
                     self._heard.append(np.asarray(frame.to_ndarray()[0, :: len(frame.layout.channels)], np.int16))

@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,6 +25,7 @@ from server.serving import AvatarServer
 from server.sessions import OpenSession, Sessions
 from server.settings import Settings
 from server.start_request import StartRequest
+from server.wiring import build_server
 
 KEY = "a-key-for-tests"
 SETTINGS = Settings(host="127.0.0.1", port=0, api_keys=(KEY,), drain_s=3)
@@ -171,14 +173,27 @@ async def running(
         return listeners[-1]
 
     app = create_app(chosen, open_session or listen, lambda: known, extra_routes=list(extra_routes))
-    server = AvatarServer(app, chosen)
+    async with _serving(AvatarServer(app, chosen), listeners) as server:
+        yield server
+
+
+@asynccontextmanager
+async def running_whole(avatars: Path, **settings: Any) -> AsyncIterator[Running]:
+    """The server as ``avatar serve`` runs it, with the avatars in a folder beside the embedded ones."""
+    chosen = replace(SETTINGS, avatar_dirs=(str(avatars),), **settings)
+    async with _serving(build_server(chosen), []) as server:
+        yield server
+
+
+@asynccontextmanager
+async def _serving(server: AvatarServer, listeners: list[Listener]) -> AsyncIterator[Running]:
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(server.serve())
         await server.listening.wait()
         host, port = server.address
         async with httpx.AsyncClient(base_url=f"http://{host}:{port}", headers={"x-api-key": KEY}) as http:
             try:
-                yield Running(server, http, app.state.sessions, listeners)
+                yield Running(server, http, server.sessions, listeners)
             finally:
                 server.should_exit = True
         await serving

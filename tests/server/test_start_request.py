@@ -9,6 +9,8 @@ from server.errors import InvalidJson, ValidationFailed
 from server.start_request import StartRequest, start_request
 from tests.server.running import START
 
+SIDES = "whole numbers from 64 to 1920"
+
 
 def asked(**changes: Any) -> StartRequest:
     return start_request(json.dumps({**START, **changes}).encode())
@@ -81,7 +83,11 @@ def test_several_missing_fields_are_named_in_one_answer() -> None:
         ({"activity_idle_timeout": -1}, "activity_idle_timeout must be a number of seconds, 0 or more (0 is never)"),
         ({"activity_idle_timeout": 10**400}, "activity_idle_timeout must be a number up to 1e9"),
         ({"video_width": 640}, "video_width and video_height must be given together"),
-        ({"video_width": 640, "video_height": 0}, "video_width and video_height must be whole numbers from 1"),
+        *[
+            ({"video_width": 640, "video_height": height}, f"video_width and video_height must be {SIDES}")
+            for height in (0, 63, 480.5, 1921)
+        ],
+        ({"aspect_ratio": "1:5"}, "aspect_ratio must be from 1:4 to 4:1"),
         ({"aspect_ratio": "wide"}, 'aspect_ratio must be "W:H", such as "9:16"'),
         ({"agora_settings": "room"}, "agora_settings must be an object"),
     ],

@@ -1,0 +1,83 @@
+"""How footage is shown in a picture of another size: what is cut off, what is scaled, and what stays black."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import cv2
+import numpy as np
+
+from avatar.bundle import AvatarBundle
+from avatar.geometry import Box, Size
+from avatar.pictures import Picture, planes
+
+BLACK, GREY = 16, 128
+"""Luma and chroma of black in the limited range of ITU-R BT.601."""
+
+SHRINKS_A_LOT = 0.5
+"""Below this scale a linear filter would leave out pixels, and areas are averaged, which takes several times longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """Turns pictures of one size into another. All four numbers of both boxes are even.
+
+    A picture that is narrower than the footage loses its sides, as far as the face allows; the height of the footage
+    is always kept, so that no head is cut off. What is still empty is black.
+
+    Attributes:
+        size: of the pictures that it makes.
+        kept: what is seen of the footage.
+        shown: where it is seen.
+    """
+
+    size: Size
+    kept: Box
+    shown: Box
+
+    @classmethod
+    def of(cls, bundle: AvatarBundle, size: Size) -> Framing | None:
+        """How this avatar is shown at ``size`` (even numbers); None where that is its own."""
+        if size == bundle.size:
+            return None
+        left, right = face_columns(bundle)
+        wanted = bundle.size.height * Fraction(size.width, size.height)
+        width = min(bundle.size.width, max(right - left, _even(wanted)))
+        start = min(max(0, _even((left + right - width) / 2)), bundle.size.width - width)
+        kept = Box(start, 0, width, bundle.size.height)
+        scale = min(Fraction(size.width, kept.width), Fraction(size.height, kept.height))
+        shown = Size(_even(kept.width * scale), _even(kept.height * scale))
+        left, top = _even((size.width - shown.width) / 2), _even((size.height - shown.height) / 2)
+        return cls(size, kept, Box(left, top, shown.width, shown.height))
+
+    def apply(self, picture: Picture) -> Picture:
+        """The picture at ``size``: a new I420 array, read-only."""
+        framed = np.empty((self.size.height * 3 // 2, self.size.width), np.uint8)
+        if Size(self.shown.width, self.shown.height) != self.size:
+            framed[: self.size.height] = BLACK
+            framed[self.size.height :] = GREY
+        small_kept, small_shown = self.kept.halved(), self.shown.halved()
+        boxes = ((self.kept, self.shown), (small_kept, small_shown), (small_kept, small_shown))
+        for old, new, (kept, shown) in zip(planes(picture), planes(framed), boxes, strict=True):
+            scale = min(shown.width / kept.width, shown.height / kept.height)
+            filter_ = cv2.INTER_AREA if scale < SHRINKS_A_LOT else cv2.INTER_LINEAR
+            size = (shown.width, shown.height)
+            new[shown.rows, shown.columns] = cv2.resize(old[kept.rows, kept.columns], size, interpolation=filter_)
+        framed.setflags(write=False)
+        return framed
+
+
+def face_columns(bundle: AvatarBundle) -> tuple[int, int]:
+    """Left and right end (even numbers) of the columns in which the face ever is, in all clips."""
+    height, width = bundle.mask.shape
+    corners = np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]], np.float32)
+    x = [(clip.faces[:, 0] @ corners) for clip in bundle.clips.values()]
+    left, right = min(float(one.min()) for one in x), max(float(one.max()) for one in x)
+    return max(0, math.floor(left)) & ~1, min(bundle.size.width, (math.ceil(right) + 1) & ~1)
+
+
+def _even(value: float | Fraction) -> int:
+    """The nearest even number, at least 2 where there is anything at all."""
+    return max(2 if value > 0 else 0, 2 * round(value / 2))
