@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from avatar.bundle import AvatarBundle
 from avatar.crossing import crossed
-from avatar.director import Shot
+from avatar.director import Leaving, Shot
 from avatar.geometry import Affine, Size, footprint, relative_to
 from avatar.pictures import Picture, Rgb, from_rgb, planes
 
@@ -47,24 +47,23 @@ class Compositor:
         picture.setflags(write=False)
         return picture
 
-    def _dominant(self, shot: Shot) -> tuple[str, int]:
+    def _dominant(self, shot: Shot | Leaving) -> tuple[str, int]:
         if shot.leaving is not None and shot.leaving.weight < 0.5:
-            return shot.leaving.clip, shot.leaving.frame
+            return self._dominant(shot.leaving)
         return shot.clip, shot.frame
 
-    def _footage(self, shot: Shot) -> Picture:
+    def _footage(self, shot: Shot | Leaving) -> Picture:
         frame: Picture = self._bundle.clips[shot.clip].frames[shot.frame]
         if shot.leaving is None:
             return frame
-        old = self._bundle.clips[shot.leaving.clip].frames[shot.leaving.frame]
-        return crossed(old, frame, shot.leaving.weight)
+        return crossed(self._footage(shot.leaving), frame, shot.leaving.weight)
 
-    def face(self, shot: Shot) -> Affine:
+    def face(self, shot: Shot | Leaving) -> Affine:
         """Where the face is on the shot's picture: from crop to frame pixels."""
         face: Affine = self._bundle.clips[shot.clip].faces[shot.frame]
         if shot.leaving is None:
             return face
-        old = self._bundle.clips[shot.leaving.clip].faces[shot.leaving.frame]
+        old = self.face(shot.leaving)
         return np.asarray(old + (face - old) * np.float32(shot.leaving.weight), np.float32)
 
     def _lay_on(self, picture: Picture, mouth: Rgb, face: Affine, strength: float) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from avatar.bundle import AvatarBundle
-from avatar.cues import Enter, Perform, Wish
+from avatar.cues import Cue, Direction, Enter
 from avatar.errors import UnknownState
 from avatar.loops import Position, gesture_frame, loop_frame
 
@@ -17,11 +17,16 @@ WAIT_COST = 0.04
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """A clip that is being faded out: the frame of it, and the share of the picture that is already the new clip's."""
+    """A clip that is being faded out: the frame of it, and the share of the picture that is already the new clip's.
+
+    Attributes:
+        leaving: what it was fading in from itself, where it had to go before that was over.
+    """
 
     clip: str
     frame: int
     weight: float
+    leaving: Leaving | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ class Manner:
         longest_crossing: frames in which clips cross that do not: a frame for each ordinary step that they are apart.
         patience: frames within which a state's clip must be joined.
         eagerness: frames within which a gesture must be joined.
-        haste: frames within which a gesture must be joined that replaces what goes on.
+        haste: frames within which what plays is left, where a gesture replaces it or it has to end.
     """
 
     after_speech: str = "idle"
@@ -78,17 +83,40 @@ class Departure:
 
 
 @dataclass(frozen=True, slots=True)
+class Fading:
+    """A clip that was left: where it has come to, and the frames that have crossed, of how many.
+
+    Attributes:
+        before: what was fading when it was left.
+    """
+
+    at: Position
+    crossed: int
+    crossing: int
+    before: Fading | None = None
+
+    def next(self) -> Fading | None:
+        """A frame later; None when it has gone, and all before it with it."""
+        if self.crossed == self.crossing:
+            return None
+        return Fading(self.at.next(), self.crossed + 1, self.crossing, self.before and self.before.next())
+
+    @property
+    def weight(self) -> float:
+        """The share of the picture that is already the new clip's."""
+        return 0.5 - 0.5 * math.cos(math.pi * self.crossed / (self.crossing + 1))
+
+
+@dataclass(frozen=True, slots=True)
 class DirectorState:
     """Everything a director remembers; immutable, so that a session can go back to an earlier one."""
 
     state: str
     at: Position
-    gesture: str | None = None
-    queue: tuple[Perform, ...] = ()
+    cue: Cue | None = None
+    """Whose gesture is playing."""
     departure: Departure | None = None
-    left: Position | None = None
-    crossed: int = 0
-    crossing: int = 0
+    left: Fading | None = None
     quiet: int = 0
     speaking: bool = False
 
@@ -104,37 +132,43 @@ class Director:
         self._manner = manner
         self.state = DirectorState("idle", Position(bundle.loops["idle"], -1))
 
-    def step(self, speaking: bool, wishes: Sequence[Wish] = ()) -> Shot:
+    def step(self, speaking: bool, direction: Direction = Direction()) -> Shot:
         """The next frame's shot.
 
         Args:
             speaking: whether an utterance is heard in this frame.
-            wishes: what was asked for since the last step.
+            direction: what is wanted in it; a cue is named in every step until it is followed (``state.cue``).
 
         Raises:
             UnknownState: for a state or gesture that the avatar does not have.
         """
         now = self._listen(self.state, speaking)
-        for wish in wishes:
-            self.check(wish)
-            now = self._grant(now, wish)
-        now = self._move(now)
+        for state in direction.states:
+            self.check(state)
+            now = replace(now, state=state.state)
+        if direction.cue and direction.cue.gesture not in self._bundle.gestures:
+            raise UnknownState(self._unknown("gesture", direction.cue.gesture, self._bundle.gestures))
+        now = self._move(now, direction.cue, direction.leave)
         self.state = now
         return self._shot(now)
 
-    def check(self, wish: Wish) -> None:
-        """Says whether a wish can be granted.
+    @property
+    def frames_left(self) -> int:
+        """Of the gesture that is playing, if any."""
+        at = self.state.at
+        return max(0, len(self._bundle.clips[at.clip]) - 1 - at.step) if self.state.cue else 0
+
+    def check(self, wish: Enter) -> None:
+        """Says whether a state can be entered.
 
         Raises:
-            UnknownState: for a state or gesture that the avatar does not have.
+            UnknownState: the avatar does not have it.
         """
-        match wish:
-            case Enter(name):
-                kind, known = "state", self._bundle.loops
-            case Perform(name, _):
-                kind, known = "gesture", self._bundle.gestures
-        if name not in known:
-            raise UnknownState(f"avatar '{self._bundle.id}' has no {kind} '{name}', only {', '.join(known) or 'none'}")
+        if wish.state not in self._bundle.loops:
+            raise UnknownState(self._unknown("state", wish.state, self._bundle.loops))
+
+    def _unknown(self, kind: str, name: str, known: Collection[str]) -> str:
+        return f"avatar '{self._bundle.id}' has no {kind} '{name}', only {', '.join(known) or 'none'}"
 
     def _listen(self, now: DirectorState, speaking: bool) -> DirectorState:
         if speaking:
@@ -146,50 +180,59 @@ class Director:
         state = self._manner.after_speech if now.state == "talk" else now.state
         return replace(now, state=state, speaking=False, quiet=0)
 
-    def _grant(self, now: DirectorState, wish: Wish) -> DirectorState:
-        match wish:
-            case Enter(state):
-                return replace(now, state=state)
-            case Perform(_, composition):
-                if composition == "REPLACE":
-                    return replace(now, gesture=None, queue=(wish,), departure=None)
-                return replace(now, queue=(*now.queue, wish))
-
-    def _move(self, now: DirectorState) -> DirectorState:
+    def _move(self, now: DirectorState, cue: Cue | None, leave: bool) -> DirectorState:
         """Goes one frame on, or crosses into another clip where one is wanted and the join has come."""
-        if now.left is not None:
-            crossed = now.crossed + 1
-            done = crossed > now.crossing
-            now = replace(now, left=None if done else now.left.next(), crossed=0 if done else crossed)
-        if now.left is not None:
-            return replace(now, at=now.at.next())
-        wanted = self._bundle.gestures[now.queue[0].gesture] if now.queue else self._bundle.loops[now.state]
-        if now.gesture is None and wanted == now.at.clip and not now.queue:
-            return replace(now, at=now.at.next(), departure=None)
-        departure = now.departure
-        if departure is None or departure.clip != wanted:
-            departure = self._end_of_gesture(now, wanted) if now.gesture else self._choose_join(now, wanted)
-        if departure.wait > 0:
-            return replace(now, at=now.at.next(), departure=replace(departure, wait=departure.wait - 1))
-        gesture, queue = (now.queue[0].gesture, now.queue[1:]) if now.queue else (None, ())
+        left = now.left and now.left.next()
+        now = replace(now, left=left)
+        begins: Cue | None
+        if cue and cue.due is not None:
+            departure, begins = self._in_time(now, cue, cue.due, leave)
+        elif left:
+            departure, begins = None, None
+        else:
+            departure, begins = self._depart(now, cue, leave), cue
+        if departure is None or departure.wait > 0:
+            waiting = departure and replace(departure, wait=departure.wait - 1)
+            return replace(now, at=now.at.next(), departure=waiting)
         return replace(
             now,
-            at=Position(wanted, departure.entry),
-            gesture=gesture,
-            queue=queue,
+            at=Position(departure.clip, departure.entry),
+            cue=begins,
             departure=None,
-            left=now.at.next(),
-            crossed=1,
-            crossing=departure.crossing,
+            left=Fading(now.at.next(), 1, departure.crossing, left),
         )
 
-    def _choose_join(self, now: DirectorState, wanted: str) -> Departure:
-        """The cheapest step to leave at within a time, where waiting costs a little too."""
-        patience = self._manner.patience
-        if now.queue:
-            patience = self._manner.haste if now.queue[0].composition == "REPLACE" else self._manner.eagerness
-        costs = [self._cost(now.at, wanted, wait) + WAIT_COST * wait for wait in range(patience + 1)]
-        return self._departure(now.at, wanted, costs.index(min(costs)))
+    def _depart(self, now: DirectorState, cue: Cue | None, leave: bool) -> Departure | None:
+        """How the body comes to a cue's gesture, or else to its state's loop; None where it is there."""
+        wanted = self._bundle.gestures[cue.gesture] if cue else self._bundle.loops[now.state]
+        if now.cue is None and cue is None and wanted == now.at.clip:
+            return None
+        hurried = leave and now.departure is not None and now.departure.wait > self._manner.haste
+        if now.departure is not None and now.departure.clip == wanted and not hurried:
+            return now.departure
+        if now.cue and not leave:
+            return self._end_of_gesture(now, wanted)
+        patience = self._manner.haste if leave else self._manner.eagerness if cue else self._manner.patience
+        return self._choose_join(now, wanted, range(patience + 1), 0)
+
+    def _in_time(self, now: DirectorState, cue: Cue, due: int, leave: bool) -> tuple[Departure | None, Cue | None]:
+        """How the body comes to a gesture that is due, in its frame or one beside it; by another loop if there is time.
+
+        A gesture that plays is not cut short for it, but a crossing is.
+        """
+        if not now.left:
+            to_loop = self._depart(now, None, leave)
+            if to_loop and to_loop.wait + to_loop.crossing <= due:
+                return to_loop, None
+        wanted = self._bundle.gestures[cue.gesture]
+        earliest = self._end_of_gesture(now, wanted).wait if now.cue and not leave else 0
+        waits = sorted({max(wait, earliest) for wait in (due - 1, due, due + 1)})
+        return self._choose_join(now, wanted, waits, due), cue
+
+    def _choose_join(self, now: DirectorState, wanted: str, waits: Collection[int], due: int) -> Departure:
+        """The cheapest step to leave at after so many frames, where each away from ``due`` costs a little too."""
+        best = min(waits, key=lambda wait: self._cost(now.at, wanted, wait) + WAIT_COST * abs(wait - due))
+        return self._departure(now.at, wanted, best)
 
     def _end_of_gesture(self, now: DirectorState, wanted: str) -> Departure:
         """A gesture is left so that the crossing ends when it does, but two thirds of it are seen alone."""
@@ -208,6 +251,8 @@ class Director:
         return Departure(wanted, wait, entry, min(crossing, self._manner.longest_crossing))
 
     def _cost(self, at: Position, wanted: str, wait: int) -> float:
+        if wanted == at.clip:
+            return 0.0  # a gesture once more: it ends as it begins
         join = self._bundle.clips[at.clip].joins.get(wanted)
         return float(join.cost[self._step(at, wait)]) if join else float(self._manner.longest_crossing)
 
@@ -220,8 +265,10 @@ class Director:
         return loop_frame(self._bundle.clips[at.clip], self._step(at))
 
     def _shot(self, now: DirectorState) -> Shot:
-        leaving = None
-        if now.left is not None:
-            weight = 0.5 - 0.5 * math.cos(math.pi * now.crossed / (now.crossing + 1))
-            leaving = Leaving(now.left.clip, self._frame(now.left), weight)
-        return Shot(now.at.clip, self._frame(now.at), now.state, now.gesture, leaving)
+        gesture = now.cue.gesture if now.cue else None
+        return Shot(now.at.clip, self._frame(now.at), now.state, gesture, self._leaving(now.left))
+
+    def _leaving(self, left: Fading | None) -> Leaving | None:
+        if left is None:
+            return None
+        return Leaving(left.at.clip, self._frame(left.at), left.weight, self._leaving(left.before))

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from avatar.audio import AudioChunk, Pcm, silence
 from avatar.bundle import AvatarBundle
-from avatar.cues import Wish
+from avatar.cues import Block, Enter, Happening
 from avatar.director import Director, DirectorState, Manner, Shot
 from avatar.features import HOP_MS
 from avatar.lipsync import LipSyncSpec
 from avatar.listening import Listening
+from avatar.schedule import News, Reception, Schedule
+from avatar.score import Score
 from avatar.speech import Speech, Spoken, Utterance
 from avatar.timeline import FrameTick, Timeline
 
@@ -45,6 +47,7 @@ class Plan:
 
     Attributes:
         n_speech: samples of ``sound`` that are the utterance's.
+        happenings: what became of gestures in this frame.
         mouth: None where the footage's own mouth is shown.
     """
 
@@ -57,16 +60,19 @@ class Plan:
     n_speech: int = 0
     begins: bool = False
     ends: bool = False
+    happenings: tuple[Happening, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What it takes to take a step back: how things stood before it, and what was asked for in it."""
+    """What it takes to take a step back: how things stood before it, and what was new in it."""
 
     index: int
     director: DirectorState
     mouth: MouthWish | None
-    wishes: tuple[Wish, ...]
+    score: Score
+    news: tuple[News, ...]
+    speaks: bool
 
 
 def next_multiple(value: int, step: int) -> int:
@@ -102,7 +108,7 @@ class Performance:
         self._director = Director(bundle, manner if spec else manner.without_lips())
         self._mouth: MouthWish | None = None
         self._after_end = False
-        self._wishes: list[Wish] = []
+        self._schedule = Schedule(bundle)
         self._past: deque[_Step] = deque(maxlen=MEMORY)
 
     @property
@@ -113,6 +119,11 @@ class Performance:
     def n_waiting(self) -> int:
         """Samples of speech that have arrived and were not spoken yet."""
         return self._speech.n_waiting
+
+    @property
+    def score(self) -> Score:
+        """The behaviours that go on, wait, or were over not long ago."""
+        return self._schedule.score
 
     @property
     def busy(self) -> bool:
@@ -131,32 +142,49 @@ class Performance:
         self._speech.end()
 
     def interrupt(self, next_index: int) -> None:
-        """Stops speaking: frame ``next_index``, the first that was not shown yet, will be planned anew."""
+        """Stops speaking: frame ``next_index``, the first that was not shown yet, will be planned anew.
+
+        What refers to speech is dropped, and a gesture that is seen ends at its next join; all else goes on.
+        """
+        speaks = self._speech.is_speaking
         self._speech.interrupt()
         self._after_end = False
-        taken_back: list[Wish] = []
         while self._past and self._past[-1].index >= next_index:
             step = self._past.pop()
             self._director.state = step.director
             self._mouth = step.mouth
-            taken_back = [*step.wishes, *taken_back]
-        self._wishes = [*taken_back, *self._wishes]
+            self._schedule.take_back(step.score, step.news)
+            speaks = speaks or step.speaks
+        if speaks:
+            self._schedule.interrupt()
 
-    def wish(self, wish: Wish) -> None:
-        """Asks for a state or a gesture; it is granted at the next step.
+    def enter(self, state: str) -> None:
+        """Asks for a state; it is entered at the next step.
 
         Raises:
             UnknownState: the avatar does not have it.
         """
+        wish = Enter(state)
         self._director.check(wish)
-        self._wishes.append(wish)
+        self._schedule.enter(wish)
+
+    def perform(self, block: Block, next_index: int) -> Reception:
+        """Asks for behaviours; the seconds that they name count from frame ``next_index``, the first not shown yet.
+
+        Returns:
+            What can not be done, and why.
+        """
+        return self._schedule.add(block, next_index)
 
     def step(self, tick: FrameTick) -> Plan:
         """Plans one frame. Ticks must come in order; after an interruption they go on from the one it named."""
-        wishes, self._wishes = tuple(self._wishes), []
-        self._past.append(_Step(tick.index, self._director.state, self._mouth, wishes))
-        spoken = self._speech.speak(tick)
-        shot = self._director.step(spoken.utterance is not None, wishes)
+        spoken, before = self._speech.speak(tick), self._director.state
+        speaks = spoken.utterance is not None
+        news = self._schedule.news
+        self._past.append(_Step(tick.index, before, self._mouth, self._schedule.score, news, speaks))
+        direction, dropped = self._schedule.direct(tick.index, spoken, self._director.frames_left)
+        shot = self._director.step(speaks, direction)
+        happenings = (*dropped, *self._schedule.note(tick.index, self._director.state.cue))
         self._mouth = self._move_mouth(self._audible(spoken), spoken.begins)
         return Plan(
             tick,
@@ -168,6 +196,7 @@ class Performance:
             spoken.n_speech,
             spoken.begins,
             spoken.ends,
+            happenings,
         )
 
     def _audible(self, spoken: Spoken) -> Pcm | None:

@@ -74,6 +74,7 @@ class Spoken:
             look-ahead beyond the frame's middle. None where nobody speaks, or the utterance waits for sound.
         begins: whether this is the utterance's first frame.
         ends: whether it is its last.
+        n_left: samples of the utterance that follow this frame, where it is complete.
     """
 
     sound: Pcm
@@ -82,6 +83,7 @@ class Spoken:
     news: Pcm | None = None
     begins: bool = False
     ends: bool = False
+    n_left: int | None = None
 
 
 @dataclass(slots=True)
@@ -124,6 +126,11 @@ class Speech:
     def n_waiting(self) -> int:
         """Samples that have arrived and were not spoken yet."""
         return sum(len(waiting.pending) for waiting in self._queue)
+
+    @property
+    def is_speaking(self) -> bool:
+        """Whether an utterance is under way or waits."""
+        return bool(self._queue)
 
     def hear(self, chunk: AudioChunk) -> None:
         """Takes in a piece of speech; a piece of an earlier turn is dropped.
@@ -184,4 +191,5 @@ class Speech:
         ends = now.complete and not len(now.pending)
         if ends:
             self._queue.popleft()
-        return Spoken(sound, n_speech, now.utterance, news, begins, ends)
+        n_left = len(now.pending) if now.complete else None
+        return Spoken(sound, n_speech, now.utterance, news, begins, ends, n_left)

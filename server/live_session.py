@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from avatar.audio import Pcm
+from avatar.cues import Block
 from server.errors import CloseCode
 from server.outbox import Outbox
 from server.settings import Settings
@@ -34,7 +35,7 @@ class Performing(Protocol):
 
     def enter(self, state: str, /) -> None: ...
 
-    def perform(self, gesture: str, /) -> None: ...
+    def perform(self, block: Block, /) -> None: ...
 
     def renew_token(self, token: str, /) -> None: ...
 

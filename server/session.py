@@ -13,9 +13,9 @@ from functools import partial
 from avatar.audio import AudioChunk, Pcm, faded_out
 from avatar.bundle import AvatarBundle
 from avatar.compositor import Compositor
-from avatar.cues import Composition, Enter, Perform
+from avatar.cues import Block
 from avatar.director import Manner, Shot
-from avatar.errors import AvatarError, UnknownState
+from avatar.errors import AvatarError
 from avatar.framing import Framing
 from avatar.lipsync import LipSyncModel, MouthJob
 from avatar.performance import Performance, Plan
@@ -26,6 +26,7 @@ from server.inference import Inference
 from server.late_pictures import LatePictures
 from server.pacing import Clock
 from server.publisher import Publisher, RenderedFrame
+from server.special.events import action_event, refused_event
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +142,6 @@ class Session:
         self._failure: AvatarError | None = None
         # What was told to the client last.
         self._state = "idle"
-        self._gesture: str | None = None
         self._utterance: Utterance | None = None
         self._n_played = 0
 
@@ -189,14 +189,15 @@ class Session:
         Raises:
             UnknownState: it does not have it.
         """
-        self._performance.wish(Enter(state))
+        self._performance.enter(state)
 
-    def perform(self, gesture: str, composition: Composition = "MERGE") -> None:
-        """Asks for a gesture; one that the avatar does not have is ignored, with an event."""
-        try:
-            self._performance.wish(Perform(gesture.upper(), composition))
-        except UnknownState as error:
-            self.emit({"event": "action_ignored", "name": gesture, "reason": str(error)})
+    def perform(self, block: Block) -> None:
+        """Asks for behaviours, whose seconds count from now; what cannot be done is ignored, with an event."""
+        reception = self._performance.perform(block, self._next_shown)
+        for refusal in reception.refused:
+            self.emit(refused_event(refusal, block.event_id))
+        for happening in reception.ignored:
+            self.emit(action_event(happening))
 
     def renew_token(self, token: str) -> None:
         """The client brought a fresh token for the channel."""
@@ -311,12 +312,8 @@ class Session:
         if plan.shot.state != self._state:
             self.emit({"event": "state_changed", "from": self._state, "to": plan.shot.state})
             self._state = plan.shot.state
-        if plan.shot.gesture != self._gesture:
-            if self._gesture:
-                self.emit({"event": "action_ended", "name": self._gesture})
-            if plan.shot.gesture:
-                self.emit({"event": "action_started", "name": plan.shot.gesture})
-            self._gesture = plan.shot.gesture
+        for happening in plan.happenings:
+            self.emit(action_event(happening))
         if plan.begins and plan.utterance:
             self._utterance, self._n_played = plan.utterance, 0
             self.emit(

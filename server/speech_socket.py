@@ -14,20 +14,20 @@ from server.live_session import LiveSession, Performing
 from server.outbox import Outbox
 from server.sessions import Sessions
 from server.settings import Settings
+from server.special.content import read_special
+from server.special.errors import NotUnderstood
+from server.special.events import printable, warning
 from server.tokens import bearer
 from server.wire import (
     Command,
     EnterState,
-    Gesture,
     Heartbeat,
     Init,
-    NotUnderstood,
     Special,
     Voice,
     VoiceEnd,
     VoiceInterrupt,
     command,
-    instructions,
 )
 
 log = logging.getLogger(__name__)
@@ -180,12 +180,13 @@ class _Conversation:
             performing.end_speech(event_id)
 
     def _instruct(self, performing: Performing, order: Special) -> None:
-        for instruction in instructions(order.content):
-            match instruction:
-                case Gesture(name):
-                    performing.perform(name)
-                case EnterState(value):
-                    performing.enter(value)
-                case NotUnderstood(content, reason):
-                    ignored = {"event": "action_ignored", "name": content, "reason": reason}
-                    self._outbox.put({**ignored, "event_id": order.event_id})
+        try:
+            reading = read_special(order.content, order.event_id)
+        except NotUnderstood as error:
+            ignored = {"event": "action_ignored", "name": printable(order.content), "reason": str(error)}
+            self._outbox.put({**ignored, "event_id": order.event_id})
+            return
+        for warned in reading.warnings:
+            self._outbox.put(warning(warned.code, warned.message, order.event_id))
+        for block in reading.blocks:
+            performing.perform(block)

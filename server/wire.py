@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,7 +63,7 @@ class EnterState:
 
 @dataclass(frozen=True, slots=True)
 class Special:
-    """Instructions in a string: see ``instructions``."""
+    """Instructions in a string: see ``server.special``."""
 
     content: str
     event_id: str = ""
@@ -154,62 +153,6 @@ READERS: Mapping[str, Callable[[Mapping[str, Any], str], Command]] = {
     "state": _state,
     "special": lambda message, event_id: Special(_text(message, "content"), event_id),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Gesture:
-    """A clip to play once over the loop."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class NotUnderstood:
-    """Instructions that nobody can follow, and why."""
-
-    content: str
-    reason: str
-
-
-Instruction = Gesture | EnterState | NotUnderstood
-
-TAG = re.compile(r"""\s*<(gesture|state)\s+(name|lexeme|value)\s*=\s*(?:"([^"<&]*)"|'([^'<&]*)')\s*/>\s*""")
-
-
-def instructions(content: str) -> list[Instruction]:
-    """What the content of ``special`` asks for.
-
-    Understood are ``{"type": "action", "action": "wave"}`` and, one or several in a row, ``<gesture name="wave"/>``
-    and ``<state value="listen"/>``. Anything else comes back as ``NotUnderstood``, never as an error: vendors send
-    each other all sorts of things here.
-    """
-    if content.lstrip().startswith("{"):
-        return [_action(content)]
-    found: list[Instruction] = []
-    at = 0
-    while at < len(content):
-        match = TAG.match(content, at)
-        if match is None:
-            return [NotUnderstood(content[:64], "this is neither a JSON action nor <gesture> or <state> tags")]
-        element, attribute, value = match[1], match[2], match[3] or match[4] or ""
-        if element == "gesture" and attribute != "value":
-            found.append(Gesture(value))
-        elif element == "state" and attribute == "value" and value in STATES:
-            found.append(EnterState(value))
-        else:
-            found.append(NotUnderstood(match[0].strip()[:64], f"states are {', '.join(STATES)}, gestures have a name"))
-        at = match.end()
-    return found or [NotUnderstood("", "the content is empty")]
-
-
-def _action(content: str) -> Instruction:
-    try:
-        value = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return NotUnderstood(content[:64], "this looks like JSON, but is not")
-    if value.get("type") != "action" or not isinstance(value.get("action"), str):
-        return NotUnderstood(content[:64], 'a JSON action looks like {"type": "action", "action": "wave"}')
-    return Gesture(value["action"])
 
 
 def _base64(text: str) -> bytes:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from avatar.bundle import AvatarBundle, Join
-from avatar.cues import Enter, Perform, Wish
+from avatar.cues import Cue, Direction, Enter
 from avatar.director import Director, Manner, Shot
 from avatar.errors import UnknownState
 from avatar.loops import loop_frame
@@ -46,7 +48,7 @@ def test_the_state_after_speech_can_be_chosen() -> None:
 def test_a_state_command_holds_even_during_speech_and_after_it() -> None:
     director = Director(bundle(), MANNER)
     run(director, 3, speaking=True)
-    assert director.step(True, [Enter("listen")]).state == "listen"
+    assert director.step(True, Direction((Enter("listen"),))).state == "listen"
     assert run(director, 3, speaking=True)[-1].state == "listen"
     assert run(director, 30)[-1].state == "listen"
 
@@ -104,46 +106,109 @@ def test_the_further_apart_two_clips_are_the_longer_they_cross(cost: float, n_mi
     assert np.diff(weights).min() > 0
 
 
-def test_gestures_wait_less_for_a_good_join_than_states_and_replacing_ones_least() -> None:
+NOD, SMILE = Cue((1, 1), "NOD"), Cue((2, 1), "SMILE")
+
+
+def test_gestures_wait_less_for_a_good_join_than_states_and_hurried_ones_least() -> None:
     began = []
-    for wish in (Enter("talk"), Perform("NOD"), Perform("NOD", "REPLACE")):
+    for direction in (Direction((Enter("talk"),)), Direction(cue=NOD), Direction(cue=NOD, leave=True)):
         avatar = bundle()
         for other in ("talk", "nod"):
             costing(avatar, "idle", other, [50.0 - step for step in range(38)])
         director = Director(avatar, MANNER)
         run(director, 3)
-        director.step(False, [wish])
-        clip = "talk" if isinstance(wish, Enter) else "nod"
-        began.append([shot.clip for shot in run(director, 30)].index(clip))
-    assert began == [9, 5, 1]
+        clips = [director.step(False, direction).clip for _ in range(31)]
+        began.append(clips.index("nod" if direction.cue else "talk"))
+    assert began == [10, 6, 2]
 
 
-def test_gestures_wait_for_each_other_and_the_loop_comes_back() -> None:
+def test_a_gesture_is_played_to_its_end_and_the_next_follows_it_at_once() -> None:
     director = Director(bundle(), MANNER)
     run(director, 3)
-    first = director.step(False, [Perform("NOD"), Perform("SMILE", "APPEND")])
-    shots = [first, *run(director, 30)]
-    assert [shot.gesture for shot in shots] == ["NOD"] * 8 + ["SMILE"] * 6 + [None] * 17
+    shots = [director.step(False, Direction(cue=NOD))]
+    shots += [director.step(False, Direction(cue=SMILE)) for _ in range(8)]
+    shots += run(director, 10)
+    assert [shot.gesture for shot in shots] == ["NOD"] * 8 + ["SMILE"] * 6 + [None] * 5
     fading = [shot.leaving.frame for shot in shots[8:10] if shot.leaving is not None]
     assert [*(shot.frame for shot in shots[:8]), *fading] == list(range(10)), "a gesture is seen to its end"
+
+
+def test_the_same_gesture_again_is_another() -> None:
+    director = Director(bundle(), MANNER)
+    director.step(False, Direction(cue=NOD))
+    frames = [director.step(False, Direction(cue=Cue((1, 2), "NOD"))).frame for _ in range(10)]
+    assert frames == [1, 2, 3, 4, 5, 6, 7, 0, 1, 2]
+    assert director.state.cue == Cue((1, 2), "NOD")
 
 
 def test_a_gesture_that_ends_far_from_the_loop_is_left_earlier() -> None:
     director = Director(bundle(cost=5.0), MANNER)
     run(director, 3)
-    director.step(False, [Perform("NOD")])
+    director.step(False, Direction(cue=NOD))
     shots = run(director, 40)
     assert not any(shot.leaving.frame > 9 for shot in shots if shot.leaving and shot.leaving.clip == "nod")
     assert sum(shot.leaving is not None and shot.leaving.clip == "nod" for shot in shots) == 5
 
 
-def test_replace_sends_a_playing_gesture_and_the_queue_away() -> None:
+def test_a_gesture_that_has_to_end_goes_over_into_the_loop_or_the_next() -> None:
     director = Director(bundle(), MANNER)
-    director.step(False, [Perform("NOD"), Perform("NOD")])
+    director.step(False, Direction(cue=NOD))
     run(director, 4)
-    shot = director.step(False, [Perform("SMILE", "REPLACE")])
-    assert shot.gesture == "SMILE"
-    assert {shot.gesture for shot in run(director, 30)[6:]} == {None}
+    assert director.step(False, Direction(leave=True)).gesture is None
+    run(director, 5)
+    director.step(False, Direction(cue=NOD))
+    run(director, 4)
+    assert director.step(False, Direction(cue=SMILE, leave=True)).gesture == "SMILE"
+
+
+def begins(director: Director, due: int, speaking: bool = False) -> int:
+    """The step in which a gesture begins that is due after so many."""
+    for step in range(due + 20):
+        if director.step(speaking, Direction(cue=replace(NOD, due=due - step))).gesture:
+            return step
+    raise AssertionError
+
+
+@pytest.mark.parametrize("due", [0, 1, 3, 8, 40])
+@pytest.mark.parametrize("cost", [0.0, 5.0, 30.0])
+@pytest.mark.parametrize("speaking", [False, True])
+def test_a_gesture_begins_on_the_frame_it_is_due_though_a_state_changes_beside_it(
+    due: int, cost: float, speaking: bool
+) -> None:
+    director = Director(bundle(cost), Manner())
+    run(director, 7)
+    assert begins(director, due, speaking) == due
+
+
+def test_for_a_better_join_it_may_be_one_frame_off() -> None:
+    for best in (-1, 0, 1):
+        avatar = bundle()
+        cost = [9.0] * avatar.clips["idle"].cycle
+        cost[12 + best] = 0.1
+        costing(avatar, "idle", "nod", cost)
+        director = Director(avatar, MANNER)
+        run(director, 3)
+        assert begins(director, 10) == 10 + best
+
+
+def test_a_crossing_gives_way_to_a_gesture_that_is_due_and_goes_on_below_it() -> None:
+    director = Director(bundle(cost=9.0), MANNER)
+    run(director, 5)
+    shots = run(director, 4, speaking=True)
+    assert shots[-1].leaving
+    assert begins(director, 2, speaking=True) == 2
+    shots = run(director, 10, speaking=True)
+    leaving = shots[0].leaving
+    assert leaving
+    assert (leaving.clip, leaving.leaving and leaving.leaving.clip) == ("talk", "idle")
+    assert any(shot.leaving and not shot.leaving.leaving for shot in shots)
+
+
+def test_a_gesture_that_is_due_waits_for_the_end_of_another() -> None:
+    director = Director(bundle(), MANNER)
+    director.step(False, Direction(cue=NOD))
+    due = [director.step(False, Direction(cue=replace(SMILE, due=3 - step))).gesture for step in range(9)]
+    assert due == ["NOD"] * 7 + ["SMILE"] * 2
 
 
 def test_without_lips_the_talk_loop_comes_and_goes_sooner() -> None:
@@ -158,20 +223,20 @@ def test_a_step_depends_on_nothing_but_the_state() -> None:
     director = Director(bundle(), MANNER)
     run(director, 7)
     before = director.state
-    script: list[tuple[bool, list[Wish]]] = [
-        (True, [Perform("NOD")]),
-        (True, []),
-        (False, [Enter("listen")]),
-        (False, []),
+    script = [
+        (True, Direction(cue=NOD)),
+        (True, Direction()),
+        (False, Direction((Enter("listen"),))),
+        (False, Direction(leave=True)),
     ]
-    once = [director.step(speaking, wishes) for speaking, wishes in script]
+    once = [director.step(speaking, direction) for speaking, direction in script]
     director.state = before
-    assert [director.step(speaking, wishes) for speaking, wishes in script] == once
+    assert [director.step(speaking, direction) for speaking, direction in script] == once
 
 
 def test_what_the_avatar_does_not_have_is_refused_with_what_it_has() -> None:
     director = Director(bundle(), MANNER)
     with pytest.raises(UnknownState, match="no state 'dance', only idle, listen, talk"):
-        director.step(False, [Enter("dance")])
+        director.step(False, Direction((Enter("dance"),)))
     with pytest.raises(UnknownState, match="no gesture 'WAVE', only NOD, SMILE"):
-        director.step(False, [Perform("WAVE")])
+        director.step(False, Direction(cue=Cue((1, 1), "WAVE")))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from avatar.audio import AudioChunk, Pcm
-from avatar.cues import Enter, Perform
+from avatar.cues import Behaviour, Block, Perform
 from avatar.errors import UnknownState
 from avatar.features import N_MELS, log_mel
 from avatar.lipsync import LipSyncSpec, MouthTuning
@@ -122,7 +122,7 @@ def test_after_an_interruption_frames_are_planned_anew_from_the_first_that_was_n
     performance = Performance(bundle(), TIMELINE, SPEC)
     performance.hear(AudioChunk(voice(3), 0))
     before = run(performance, range(20))
-    performance.wish(Perform("NOD"))
+    performance.perform(Block((Behaviour(Perform("NOD")),)), 20)
     run(performance, range(20, 23))
     performance.interrupt(20)
     after = run(performance, range(20, 30))
@@ -141,12 +141,12 @@ def test_speech_of_an_earlier_turn_is_dropped() -> None:
     assert performance.n_waiting == 0
 
 
-def test_wishes_that_cannot_be_granted_are_refused_at_the_door() -> None:
+def test_what_the_avatar_does_not_have_is_refused_at_the_door() -> None:
     performance = Performance(bundle(), TIMELINE, SPEC)
     with pytest.raises(UnknownState, match="no state 'sleep'"):
-        performance.wish(Enter("sleep"))
-    with pytest.raises(UnknownState, match="no gesture 'WAVE', only NOD, SMILE"):
-        performance.wish(Perform("WAVE"))
+        performance.enter("sleep")
+    (ignored,) = performance.perform(Block((Behaviour(Perform("wave")),)), 0).ignored
+    assert (ignored.name, ignored.reason) == ("wave", "avatar 'drawn' has no such gesture, only NOD, SMILE")
 
 
 @pytest.mark.parametrize("size", [160, 1000, 1920, 9600])

@@ -40,9 +40,9 @@ def test_the_script_asks_for_every_state_and_gesture_in_every_way_and_interrupts
     assert len(session.shots) == 120 * 25
     assert {shot.state for shot in session.shots} == {"idle", "listen", "talk"}
     assert {shot.gesture for shot in session.shots} == {None, "NOD", "SMILE"}
-    wishes = {asked.wish for asked in session.asked}
-    assert {Enter(state) for state in tiny.loops} < wishes
-    assert {Perform(gesture, how) for gesture in tiny.gestures for how in ("MERGE", "APPEND", "REPLACE")} < wishes
+    wishes = {(asked.wish, asked.block.composition) for asked in session.asked}
+    assert {(Enter(state), "MERGE") for state in tiny.loops} < wishes
+    assert {(Perform(gesture), how) for gesture in tiny.gestures for how in ("MERGE", "APPEND", "REPLACE")} < wishes
     assert session.n_interruptions > 1
     assert scripted_session(tiny, 120) == session, "the same seed makes the same session"
     assert scripted_session(tiny, 120, seed=2) != session

@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute
 from websockets.asyncio.client import ClientConnection, connect
 
 from avatar.audio import Pcm
+from avatar.cues import Block
 from avatar.errors import BacklogFull, UnknownState
 from server.app import create_app
 from server.live_session import Event, Performing
@@ -80,8 +81,8 @@ class Listener:
             raise UnknownState("this avatar does not talk")
         self.told.append(("enter", state))
 
-    def perform(self, gesture: str, /) -> None:
-        self.told.append(("perform", gesture))
+    def perform(self, block: Block, /) -> None:
+        self.told += [("perform", str(behaviour.action)) for behaviour in block.behaviours]
 
     def renew_token(self, token: str, /) -> None:
         self.told.append(("renew_token", token))

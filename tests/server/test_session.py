@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from avatar.audio import Pcm
+from avatar.cues import Behaviour, Block, Perform
 from avatar.pictures import Rgb, to_rgb
 from avatar.timeline import Timeline
 from models.loading import Catalogue, LoadedAvatar
@@ -324,8 +325,8 @@ async def test_an_interruption_in_silence_changes_nothing(loaded: LoadedAvatar) 
 async def test_states_and_gestures_are_told_when_they_are_shown(loaded: LoadedAvatar) -> None:
     async with on_air(loaded) as show:
         show.session.enter("listen")
-        show.session.perform("nod")
-        show.session.perform("wave")
+        show.session.perform(Block((Behaviour(Perform("nod")),)))
+        show.session.perform(Block((Behaviour(Perform("wave")),)))
         await show.wait_ms(3000)
     assert {"event": "state_changed", "from": "idle", "to": "listen"} in show.events
     named = [(event["event"], event["name"]) for event in show.events if "name" in event]

@@ -10,6 +10,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from avatar.cues import Enter, Perform
 from server.tokens import SessionTokens
 from tests.server.running import KEY, START, Caller, Listener, Running, calling, running
 
@@ -292,9 +293,9 @@ async def test_states_and_gestures_reach_the_avatar(server: Running) -> None:
         await caller.speaks()
         assert server.listeners[-1].told[:-1] == [
             ("enter", "listen"),
-            ("perform", "wave"),
-            ("perform", "nod"),
-            ("enter", "idle"),
+            ("perform", str(Perform("wave"))),
+            ("perform", str(Perform("nod"))),
+            ("perform", str(Enter("idle"))),
         ]
 
 

@@ -10,17 +10,13 @@ from server.errors import CommandError
 from server.wire import (
     Command,
     EnterState,
-    Gesture,
     Heartbeat,
     Init,
-    Instruction,
-    NotUnderstood,
     Special,
     Voice,
     VoiceEnd,
     VoiceInterrupt,
     command,
-    instructions,
 )
 
 
@@ -62,41 +58,3 @@ def test_speech_and_tokens_are_not_shown() -> None:
     voice = command(json.dumps({"command": "voice", "audio": audio, "sampleRate": 8000, "encoding": "PCM8"}))
     assert "very-secret" not in repr(voice)
     assert "very-secret" not in repr(command('{"command": "init", "session_token": "very-secret"}'))
-
-
-@pytest.mark.parametrize(
-    ("content", "meant"),
-    [
-        ('{"type": "action", "action": "wave"}', [Gesture("wave")]),
-        (' {"action": "wave", "type": "action", "why": 1} ', [Gesture("wave")]),
-        ('<gesture name="wave"/>', [Gesture("wave")]),
-        ("<gesture name='wave' />", [Gesture("wave")]),
-        ('<gesture lexeme="WAVE"/>\n<gesture name="nod"/>', [Gesture("WAVE"), Gesture("nod")]),
-        ('<state value="listen"/>', [EnterState("listen")]),
-    ],
-)
-def test_instructions_are_understood(content: str, meant: list[Instruction]) -> None:
-    assert instructions(content) == meant
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        "",
-        "  ",
-        "wave",
-        "{",
-        '{"type": "action"}',
-        '{"type": "action", "action": 7}',
-        '{"a":' * 50_000,
-        '<gesture name="wave">',
-        '<gesture value="wave"/>',
-        '<state value="asleep"/>',
-        '<gesture name="wave"/> and smile',
-        '<!DOCTYPE x [<!ENTITY a "aaaa">]><gesture name="&a;"/>',
-    ],
-)
-def test_what_is_not_understood_says_why(content: str) -> None:
-    (instruction,) = instructions(content)
-    assert isinstance(instruction, NotUnderstood)
-    assert instruction.reason

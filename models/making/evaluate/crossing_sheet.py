@@ -9,7 +9,7 @@ import numpy as np
 
 from avatar.bundle import STATES, AvatarBundle
 from avatar.compositor import Compositor
-from avatar.cues import Enter, Perform, Wish
+from avatar.cues import Cue, Direction, Enter
 from avatar.director import Director, Shot
 from avatar.geometry import Size
 from avatar.pictures import Rgb, to_rgb
@@ -38,9 +38,10 @@ def crossings(bundle: AvatarBundle) -> list[Crossing]:
     for state in STATES:
         for other in STATES:
             if other != state:
-                found += _crossings(bundle, state, Enter(other), [f"{state} > {other}"])
+                found += _crossings(bundle, state, Direction((Enter(other),)), [f"{state} > {other}"])
         for gesture in bundle.gestures:
-            found += _crossings(bundle, state, Perform(gesture), [f"{state} > {gesture}", f"{gesture} > {state}"])
+            cued = Direction(cue=Cue((1, 1), gesture))
+            found += _crossings(bundle, state, cued, [f"{state} > {gesture}", f"{gesture} > {state}"])
     return found
 
 
@@ -57,12 +58,14 @@ def crossing_sheet(bundle: AvatarBundle, found: list[Crossing]) -> Rgb:
     return grid(strips, _COLUMNS, 8)
 
 
-def _crossings(bundle: AvatarBundle, state: str, wish: Wish, names: list[str]) -> list[Crossing]:
+def _crossings(bundle: AvatarBundle, state: str, wish: Direction, names: list[str]) -> list[Crossing]:
     """What follows on a wish in a state that has settled; as many crossings as there are names."""
     director = Director(bundle)
-    _settle(director, bundle.loops[state], Enter(state))
+    _settle(director, bundle.loops[state], Direction((Enter(state),)))
     shots = [director.step(False)]
-    shots.append(director.step(False, [wish]))
+    shots.append(director.step(False, wish))
+    while wish.cue and not director.state.cue:
+        shots.append(director.step(False, wish))
     while len(shots) < _LONGEST:
         shots.append(director.step(False))
         runs = [list(run) for _, run in itertools.groupby(shots, key=lambda shot: shot.leaving and shot.leaving.clip)]
@@ -75,8 +78,8 @@ def _crossings(bundle: AvatarBundle, state: str, wish: Wish, names: list[str]) -
     return []
 
 
-def _settle(director: Director, loop: str, wish: Wish) -> None:
-    shot = director.step(False, [wish])
+def _settle(director: Director, loop: str, wish: Direction) -> None:
+    shot = director.step(False, wish)
     for _ in range(_LONGEST):
         if shot.clip == loop and shot.leaving is None:
             break

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from avatar.bundle import AvatarBundle
 from avatar.compositor import Compositor
-from avatar.cues import Enter, Perform
+from avatar.cues import Enter, Pause, Perform
 from avatar.director import Shot
 from avatar.errors import BundleError
 from avatar.pictures import Picture, planes
@@ -157,10 +157,12 @@ def _wait(bundle: AvatarBundle, session: Session, asked: Asked) -> int | None:
     for index in range(asked.index, stop):
         shot = session.shots[index]
         match asked.wish:
-            case Perform(gesture, _):
+            case Perform(gesture):
                 came = shot.gesture == gesture
             case Enter(state):
                 came = shot.clip == bundle.loops[state]
+            case Pause():
+                came = False
         if came and shot.leaving is not None:
             return index - asked.index
         if came:

@@ -9,7 +9,7 @@ import numpy as np
 
 from avatar.audio import AudioChunk
 from avatar.bundle import STATES, AvatarBundle
-from avatar.cues import Composition, Enter, Perform, Wish
+from avatar.cues import Action, Behaviour, Block, Composition, Enter, Perform
 from avatar.director import Shot
 from avatar.geometry import Size
 from avatar.lipsync import LipSyncSpec
@@ -28,8 +28,12 @@ class Asked:
     """A wish, and the frame before which it was made; ``free``: nothing else was going on or waiting."""
 
     index: int
-    wish: Wish
+    block: Block
     free: bool
+
+    @property
+    def wish(self) -> Action:
+        return self.block.behaviours[0].action
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ def scripted_session(bundle: AvatarBundle, seconds: float, seed: int = 1) -> Ses
     n_frames = round(seconds * bundle.fps)
     shots: list[Shot] = []
     asked: list[Asked] = []
-    deck: list[Wish] = []
+    deck: list[Block] = []
     n_interruptions = next_event = 0
     while len(shots) < n_frames:
         if len(shots) >= next_event:
@@ -70,17 +74,17 @@ def scripted_session(bundle: AvatarBundle, seconds: float, seed: int = 1) -> Ses
                 n_interruptions += 1
             else:
                 deck = deck or _deck(bundle, rng)
-                wish = deck.pop()
-                asked.append(Asked(len(shots), wish, _free(shots)))
-                performance.wish(wish)
+                block = deck.pop()
+                asked.append(Asked(len(shots), block, _free(shots)))
+                performance.perform(block, len(shots))
         shots.append(performance.step(timeline.tick(len(shots))).shot)
     return Session(shots, asked, n_interruptions)
 
 
-def _deck(bundle: AvatarBundle, rng: np.random.Generator) -> list[Wish]:
-    wishes: list[Wish] = [*map(Enter, STATES), *map(Enter, STATES)]
-    wishes += [Perform(gesture, how) for gesture, how in product(bundle.gestures, COMPOSITIONS)]
-    return [wishes[place] for place in rng.permutation(len(wishes))]
+def _deck(bundle: AvatarBundle, rng: np.random.Generator) -> list[Block]:
+    blocks = [Block((Behaviour(Enter(state)),)) for state in (*STATES, *STATES)]
+    blocks += [Block((Behaviour(Perform(name)),), how) for name, how in product(bundle.gestures, COMPOSITIONS)]
+    return [blocks[place] for place in rng.permutation(len(blocks))]
 
 
 def _free(shots: list[Shot]) -> bool:

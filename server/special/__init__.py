@@ -1,0 +1,1 @@
+"""The content of ``special``: instructions for the body, in JSON or XML."""
