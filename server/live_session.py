@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Protocol
@@ -62,6 +63,10 @@ CLOSE_CODES: Mapping[Ending, CloseCode] = {Ending.DRAINING: CloseCode.RESTART, E
 """How the socket is closed where it is not 1000."""
 
 
+UNHEARD = 16
+"""Events that wait for the first client to connect; of more, the oldest is dropped."""
+
+
 class LiveSession:
     """One session from its start to its end.
 
@@ -88,6 +93,9 @@ class LiveSession:
         """Set when the avatar performs, or never will."""
         self.gone = asyncio.Event()
         """Set when everything that belonged to the session has been left."""
+        self.attended = asyncio.Event()
+        """Set when a client has been connected."""
+        self._unheard: deque[Event] = deque(maxlen=UNHEARD)
         given = request.activity_idle_timeout_s
         self._idle_s = settings.idle_timeout_s if given is None else given
         self._settings = settings
@@ -109,6 +117,9 @@ class LiveSession:
         if self._outbox:
             self._outbox.close(CloseCode.REPLACED, "a newer connection took over")
         self._outbox = outbox
+        self.attended.set()
+        while self._unheard:
+            outbox.put(self._unheard.popleft())
         if self.ending:
             self.hang_up()
 
@@ -130,13 +141,18 @@ class LiveSession:
             self._heard = self._now()
 
     def emit(self, event: Event) -> None:
-        """Tells the client; where none is connected, nobody is told. Who speaks is not idle."""
+        """Tells the client. What happens before the first is connected waits for it; later, nobody is told.
+
+        Who speaks is not idle.
+        """
         if event["event"] in ("speak_started", "speak_ended", "speak_interrupted"):
             self._speaking = event["event"] == "speak_started"
             self._heard = self._now()
             self._changed.set()
         if self._outbox:
             self._outbox.put(event)
+        elif not self.attended.is_set():
+            self._unheard.append(event)
 
     def end(self, ending: Ending) -> None:
         """Asks for the end; the first reason counts."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 import uuid
@@ -10,6 +11,7 @@ from collections.abc import Awaitable, Callable, Collection
 from types import TracebackType
 from typing import Self
 
+from avatar.errors import AvatarError
 from server.errors import AvatarNotFound, CapacityExceeded, Draining, InvalidToken, SessionNotFound
 from server.live_session import Ending, LiveSession, Performing
 from server.metrics import Metrics
@@ -21,6 +23,9 @@ log = logging.getLogger(__name__)
 
 OpenSession = Callable[[StartRequest, str], Awaitable[Performing]]
 """Makes an avatar ready to perform, for a request, as the session of this id."""
+
+TELL_S = 4.0
+"""How long a session that failed waits for its first client, to tell it why."""
 
 PATIENCE_S = 5.0
 """How long a session may take to leave its publishers before it is cancelled."""
@@ -186,7 +191,14 @@ class Sessions:
             await old.gone.wait()
         performing = await self._open_session(live.request, live.id)
         live.begin(performing)
-        await performing.run()
+        try:
+            await performing.run()
+        except AvatarError:
+            # Its client may just be about to connect, and shall learn why.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TELL_S):
+                    await live.attended.wait()
+            raise
 
 
 def _place(request: StartRequest) -> tuple[str, str, str]:

@@ -22,6 +22,7 @@ from avatar.cues import Block
 from avatar.errors import BacklogFull, UnknownState
 from server.app import create_app
 from server.live_session import Event, Performing
+from server.metrics import Metrics
 from server.serving import AvatarServer
 from server.sessions import OpenSession, Sessions
 from server.settings import Settings
@@ -163,6 +164,8 @@ async def running(
     known: Collection[str] = ("ava",),
     extra_routes: Collection[BaseRoute] = (),
     listener: Callable[[], Listener] = Listener,
+    metrics: Metrics | None = None,
+    may_start: Callable[[StartRequest], None] = lambda request: None,
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """A server with ``SETTINGS``, some of them changed, whose sessions are ``Listener`` unless told otherwise."""
@@ -173,7 +176,14 @@ async def running(
         listeners.append(listener())
         return listeners[-1]
 
-    app = create_app(chosen, open_session or listen, lambda: known, extra_routes=list(extra_routes))
+    app = create_app(
+        chosen,
+        open_session or listen,
+        lambda: known,
+        extra_routes=list(extra_routes),
+        metrics=metrics,
+        may_start=may_start,
+    )
     async with _serving(AvatarServer(app, chosen), listeners) as server:
         yield server
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 LEAVE_S = 4.0
 """Seconds that leaving may take; then the process ends without the SDK's help."""
 
+LINGER_NS = 150_000_000
+"""How long leaving may wait for the SDK to take what it was not given yet."""
+
 CATCH_UP_NS = 100_000_000
 """Where frames lie longer than this, silent ones are left out, until the channel is with the session again."""
 
@@ -130,10 +133,10 @@ class Broadcast:
     def push(self) -> int:
         """Hands over whatever is due; returns when there is more to do, on the monotonic clock in ns."""
         while True:
-            now_ns = time.monotonic_ns()
+            now_ns, room_at_ns = time.monotonic_ns(), self._queue.room_at_ns()
             if self._blocks:
-                if now_ns < self._queue.room_at_ns():
-                    return self._queue.room_at_ns()
+                if now_ns < room_at_ns:
+                    return room_at_ns
                 self._queue.add(now_ns)
                 self._check("sound", self._channel.push_sound(self._blocks.first()))
                 self._blocks.pop()
@@ -144,9 +147,21 @@ class Broadcast:
                 return now_ns + PROGRESS_NS
             if now_ns - frame.written_ns > CATCH_UP_NS and not any(frame.sound):
                 self._n_skipped += 1
-            else:
-                self._push_frame(frame)
+                self._ring.done()
+                continue
+            if now_ns < room_at_ns:  # the picture waits for its sound
+                return room_at_ns
+            self._push_frame(frame)
             self._ring.done()
+
+    def finish(self) -> None:
+        """Hands over what is there already, so that no last syllable is cut."""
+        end_ns = time.monotonic_ns() + LINGER_NS
+        while True:
+            due_ns = self.push()
+            if due_ns > end_ns:
+                return
+            time.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
 
     def want_whole(self) -> None:
         """Somebody needs a whole picture; where the SDK encodes, it makes one itself."""
@@ -205,7 +220,7 @@ def _broadcast(control: Control, bell: Bell, channel: Channel, broadcast: Broadc
             match message:
                 case Leave():
                     if connected:
-                        broadcast.push()
+                        broadcast.finish()
                     return 0
                 case RenewToken(token):
                     channel.renew_token(token)
