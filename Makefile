@@ -10,7 +10,7 @@ AVATAR ?= ava
 PROGRAMME := work/evaluate/programme.wav
 FILM := work/evaluate/$(AVATAR).mp4
 
-.PHONY: help demo serve test check format system evaluate clean
+.PHONY: help demo serve test soak check format system evaluate clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
@@ -25,6 +25,9 @@ serve: $(VENV)/.base ## the server, with a page to see and hear the avatar at /s
 
 test: $(VENV)/.dev system ## every test
 	$(BIN)/python -m pytest
+
+soak: $(VENV)/.dev ## the tests that put a load on the server, with ten times of it
+	AVATAR_SOAK=1 $(BIN)/python -m pytest -m soak
 
 check: $(VENV)/.dev ## ruff, mypy and the test of the architecture
 	$(BIN)/ruff format --check .
