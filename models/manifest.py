@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 import tomllib
@@ -16,7 +17,7 @@ from avatar.errors import BundleError
 from avatar.features import HOP_MS
 from avatar.geometry import Size
 from avatar.lipsync import SMOOTHING_STEP_MS, MouthTuning
-from models.toml_text import to_toml
+from models.toml_text import to_toml, with_table
 
 FILE_NAME = "avatar.toml"
 FORMAT = 1
@@ -177,10 +178,40 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
     written = msgspec.structs.replace(manifest, files=files)
     text = to_toml(msgspec.to_builtins(written))
     written = parse_manifest(text, str(folder / FILE_NAME))
-    unfinished = folder / f".{FILE_NAME}.part"
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(folder / FILE_NAME)
+    put_in_place(folder / FILE_NAME, text)
     return written
+
+
+def write_tuning(folder: Path, tuning: MouthTuning) -> Manifest:
+    """Writes an avatar's knobs into its avatar.toml, whole or not at all; every other line stays as it is.
+
+    Returns:
+        The manifest as written.
+
+    Raises:
+        BundleError: avatar.toml cannot be read, or a knob is out of its range; the file stays as it was.
+    """
+    path, before = folder / FILE_NAME, read_manifest(folder)
+    entry = msgspec.convert(dataclasses.asdict(tuning), TuningEntry)
+    wanted = msgspec.structs.replace(before, tuning=entry)
+    text = with_table(path.read_text(encoding="utf-8"), "tuning", msgspec.structs.asdict(entry))
+    try:
+        written = parse_manifest(text, str(path))
+    except BundleError:
+        check(wanted)  # says which knob is wrong; if none is, the table was written in some other way
+        written = None
+    if written != wanted:
+        text = to_toml(msgspec.to_builtins(wanted))
+        written = parse_manifest(text, str(path))
+    put_in_place(path, text)
+    return written
+
+
+def put_in_place(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    unfinished = path.with_name(f".{path.name}.part")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
 
 
 def sha256_of(path: Path) -> str:

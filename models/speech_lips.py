@@ -84,13 +84,14 @@ class SpeechLips:
 
     def draw(self, batch: Sequence[MouthJob]) -> list[Rgb]:
         """One patch per job, uint8 (patch.height, patch.width, 3), in the order of the jobs."""
-        if not batch:
-            return []
+        return self.render(np.stack([job.crop for job in batch]), self.mouths(batch)) if batch else []
+
+    def mouths(self, batch: Sequence[MouthJob]) -> NDArray[np.float32]:
+        """What the mouths of some jobs do, tuned: articulations float32 (B, 7)."""
         moments = [windows(job.features, self._spec.window) for job in batch]
         heard = self.articulations(np.concatenate(moments))
         ends = np.cumsum([len(each) for each in moments])[:-1]
-        smooth = np.stack([smoothed(each) for each in np.split(heard, ends)])
-        return self.render(np.stack([job.crop for job in batch]), tuned(smooth, batch))
+        return tuned(np.stack([smoothed(each) for each in np.split(heard, ends)]), batch)
 
     def articulations(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """What the mouth does, as the encoder hears it, float32 (B, 7), of features float32 (B, window, 80)."""

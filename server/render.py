@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -40,9 +40,6 @@ def render(
         OSError: the film cannot be written.
     """
     timeline = Timeline(bundle.fps, SAMPLE_RATE)
-    performance = Performance(bundle, timeline, model.spec if model else None, capacity_s=len(pcm) / SAMPLE_RATE + 1)
-    performance.hear(AudioChunk(pcm, performance.turn))
-    performance.end_speech()
     compositor = Compositor(bundle)
     n_frames = timeline.frames_holding(len(pcm))
     with (
@@ -50,17 +47,32 @@ def render(
         ThreadPoolExecutor(1, thread_name_prefix="encoder") as encoder,
     ):
         writing: Future[None] | None = None
-        for start in range(0, n_frames, BATCH):
-            plans = [performance.step(timeline.tick(i)) for i in range(start, min(start + BATCH, n_frames))]
-            mouths = _draw(plans, compositor, bundle, model)
+        for plans, mouths in drawn(pcm, bundle, model):
             if writing:
                 writing.result()
-                progress(start, n_frames)
+                progress(plans[0].tick.index, n_frames)
             writing = encoder.submit(_write, writer, compositor, plans, mouths)
         if writing:
             writing.result()
     progress(n_frames, n_frames)
     return n_frames
+
+
+def drawn(pcm: Pcm, bundle: AvatarBundle, model: LipSyncModel | None) -> Iterator[tuple[list[Plan], dict[int, Rgb]]]:
+    """A whole speech, int16 mono at ``SAMPLE_RATE``, planned and its mouths drawn: up to ``BATCH`` frames at a time.
+
+    Yields:
+        The frames' plans, and the mouths that they ask for, by place in that list.
+    """
+    timeline = Timeline(bundle.fps, SAMPLE_RATE)
+    performance = Performance(bundle, timeline, model.spec if model else None, capacity_s=len(pcm) / SAMPLE_RATE + 1)
+    performance.hear(AudioChunk(pcm, performance.turn))
+    performance.end_speech()
+    compositor = Compositor(bundle)
+    n_frames = timeline.frames_holding(len(pcm))
+    for start in range(0, n_frames, BATCH):
+        plans = [performance.step(timeline.tick(i)) for i in range(start, min(start + BATCH, n_frames))]
+        yield plans, _draw(plans, compositor, bundle, model)
 
 
 def _draw(

@@ -13,12 +13,12 @@ from avatar.articulation import aperture
 from avatar.errors import AvatarError
 from models.bundles import read_bundle
 from models.making.evaluate.bars import at_least, at_most, within
-from models.making.evaluate.crossing_sheet import crossing_sheet, crossings
 from models.making.evaluate.film import SeenLips, heard_at
 from models.making.evaluate.page import Figures, page
 from models.making.evaluate.programme import Piece, Programme, read_programme, write_programme
 from models.making.evaluate.seen import Judge
 from models.making.evaluate.sounds import SOUNDS
+from models.making.look.crossing_sheet import crossing_sheet, crossings
 from models.making.speech.corpus import Recorded
 from models.making.speech.utterances import SAMPLE_RATE, Phone, Utterance
 

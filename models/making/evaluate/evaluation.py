@@ -18,14 +18,14 @@ from avatar.errors import AvatarError
 from models.loading import EMBEDDED, SHARED_ENCODER, Catalogue, LoadedAvatar
 from models.making.evaluate.bars import percent
 from models.making.evaluate.cost import measure_cost
-from models.making.evaluate.crossing_sheet import crossing_sheet, crossings
 from models.making.evaluate.film import SeenLips, read_lips
-from models.making.evaluate.labelled import write_picture
 from models.making.evaluate.page import Figures
 from models.making.evaluate.plots import plot_lag, plot_strips, plot_visemes
 from models.making.evaluate.programme import Piece, Programme, read_programme
 from models.making.evaluate.seen import Judge
-from models.making.evaluate.viseme_sheets import viseme_pair_sheet, viseme_sheet
+from models.making.look.crossing_sheet import crossing_sheet, crossings
+from models.making.look.labelled import write_picture
+from models.making.look.viseme_sheets import viseme_pair_sheet, viseme_sheet
 from models.making.speech.report import figures_of
 from models.manifest import sha256_of
 from models.speech_lips import SpeechLips

@@ -38,6 +38,11 @@ def grid(pictures: Sequence[Rgb], columns: int, gap: int = 4) -> Rgb:
     return sheet
 
 
+def png(picture: Rgb) -> bytes:
+    """The picture as a PNG file, for a notebook."""
+    return cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
 def write_picture(path: Path, picture: Rgb) -> None:
     """Write a PNG, or a JPEG that looks the same.
 

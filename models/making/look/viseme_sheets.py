@@ -14,7 +14,7 @@ from avatar.features import N_MELS
 from avatar.geometry import Box, Size
 from avatar.lipsync import MouthJob
 from avatar.pictures import Rgb, to_rgb
-from models.making.evaluate.labelled import captioned, fitted, grid
+from models.making.look.labelled import captioned, fitted, grid
 from models.making.speech.coarticulation import track
 from models.making.speech.utterances import PAUSE, Phone
 from models.speech_lips import SpeechLips, tuned
@@ -50,6 +50,17 @@ def viseme_pair_sheet(bundle: AvatarBundle, model: SpeechLips) -> Rgb:
         row = [fitted(picture[box.rows, box.columns], size) for picture in _spoken(bundle, model, moments)]
         mouths += [captioned(each, f"{first} > {second}") for each, second in zip(row, VISEMES, strict=True)]
     return grid(mouths, len(VISEMES), 2)
+
+
+def seam_sheet(bundle: AvatarBundle, model: SpeechLips) -> Rgb:
+    """A mouth wide open on the talking loop: the footage, what is published, their difference."""
+    box = _face(bundle)
+    wide = _moment([Phone(SPOKEN["AA"][0], 0, 4 * _PHONE_S)], 2 * _PHONE_S)
+    published = _spoken(bundle, model, wide[None])[0][box.rows, box.columns]
+    footage = to_rgb(bundle.clips[bundle.loops["talk"]].frames[0])[box.rows, box.columns]
+    change = np.clip(np.abs(published.astype(np.int16) - footage) * 4, 0, 255).astype(np.uint8)
+    cells = {"footage": footage, "published": published, "change x 4": change}
+    return grid([captioned(np.ascontiguousarray(cell), name) for name, cell in cells.items()], 3)
 
 
 def _pair(first: str, second: str) -> list[Phone]:

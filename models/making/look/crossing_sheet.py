@@ -13,9 +13,12 @@ from avatar.cues import Cue, Direction, Enter
 from avatar.director import Director, Shot
 from avatar.geometry import Size
 from avatar.pictures import Rgb, to_rgb
-from models.making.evaluate.labelled import captioned, fitted, grid
+from models.making.look.labelled import captioned, fitted, grid
 
 _HIGH = 100
+_SHOWN = 5
+"""Pictures of each crossing, its two ends among them."""
+
 _COLUMNS = 3
 _SETTLING = 40
 """Frames that a state is played before it is left."""
@@ -49,12 +52,11 @@ def crossing_sheet(bundle: AvatarBundle, found: list[Crossing]) -> Rgb:
     """Each crossing as a strip of pictures."""
     compositor = Compositor(bundle)
     tile = Size(round(_HIGH * bundle.size.width / bundle.size.height), _HIGH)
-    longest = max(len(crossing.shots) for crossing in found)
     strips = []
     for crossing in found:
-        pictures = [fitted(to_rgb(compositor.compose(shot)), tile) for shot in crossing.shots]
-        pictures += [np.full_like(pictures[0], 250)] * (longest - len(pictures))
-        strips.append(captioned(np.hstack(pictures), crossing.name))
+        chosen = np.linspace(0, len(crossing.shots) - 1, _SHOWN).round().astype(int)
+        pictures = [fitted(to_rgb(compositor.compose(crossing.shots[index])), tile) for index in chosen]
+        strips.append(captioned(np.hstack(pictures), f"{crossing.name}, {len(crossing.shots) - 2} frames"))
     return grid(strips, _COLUMNS, 8)
 
 
