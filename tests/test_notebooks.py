@@ -28,7 +28,7 @@ def code(path: Path) -> Iterator[dict[str, Any]]:
 def executed(path: Path) -> list[dict[str, Any]]:
     """The results of every cell; a cell that fails raises."""
     notebook = nbformat.reads(path.read_text("utf-8"), as_version=4)  # type: ignore[no-untyped-call]
-    NotebookClient(notebook, timeout=170, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(FOLDER)}}).execute()
     return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
 
 
