@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import functools
 import re
 import subprocess
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +30,7 @@ _QUIET_S = 0.3
 """Put before and after a recording: pocketsphinx may fail to end in one that stops with its last sound."""
 
 _FROM_FLITE = {"ax": "AH", "axr": "ER", "ix": "IH", "dx": "T", "nx": "N", "el": "L", "en": "N", "em": "M"}
+_VOWELS = frozenset("aa ae ah ao aw ax axr ay eh er ey ih ix iy ow oy uh uw".split())
 
 
 class Unaligned(RuntimeError):
@@ -58,63 +61,113 @@ def recordings(folder: Path) -> list[Spoken]:
 
 
 def align(spoken: Spoken) -> Utterance:
-    """A recording's phones (ARPAbet) in time; a wider search, which is slower, is tried where a narrower one fails."""
+    """A recording's phones (ARPAbet, with ``ax`` for the neutral vowel) in time.
+
+    First the words are aligned, which chooses their pronunciations, then the phones of these.
+    """
+    return _with_wider_beams(lambda beam: _align(spoken, beam))
+
+
+def align_sounds(pcm: NDArray[np.int16], sounds: Sequence[tuple[str, str]]) -> Utterance:
+    """Speech whose sounds are known, as (name, the ARPAbet phone that it sounds like), with the names in time."""
+    return _with_wider_beams(lambda beam: Utterance(pcm, _placed(_lasting_decoder(beam), pcm, sounds)))
+
+
+def _with_wider_beams(find: Callable[[float], Utterance]) -> Utterance:
+    """A wider search, which is slower, is tried where a narrower one fails."""
     for beam in _BEAMS[:-1]:
         try:
-            return _align(spoken, beam)
+            return find(beam)
         except Unaligned:
             continue
-    return _align(spoken, _BEAMS[-1])
+    return find(_BEAMS[-1])
+
+
+def _decoder(beam: float) -> Decoder:
+    from pocketsphinx import Decoder
+
+    return Decoder(samprate=SAMPLE_RATE, loglevel="FATAL", beam=beam, wbeam=beam, pbeam=beam, lm=None)
+
+
+@functools.cache
+def _lasting_decoder(beam: float) -> Decoder:
+    """A decoder for many utterances of one voice: it gets to know the channel."""
+    return _decoder(beam)
 
 
 def _align(spoken: Spoken, beam: float) -> Utterance:
-    """Align with one beam.
-
-    First the words are aligned, which chooses their pronunciations; then each phone of these as a word of its own,
-    because pocketsphinx's own pass over phones often does not reach its end.
-    """
-    from pocketsphinx import Decoder
-
-    decoder = Decoder(samprate=SAMPLE_RATE, loglevel="FATAL", beam=beam, wbeam=beam, pbeam=beam)
+    decoder = _decoder(beam)
     words = re.sub(r"[^a-z' ]", " ", spoken.words.lower().replace("-", " ")).split()
     for word in dict.fromkeys(words):
         if decoder.lookup_word(word) is None:
-            decoder.add_word(word, " ".join(_guessed(word)), True)
-    phones: list[str] = []
-    for name, _, _ in _aligned(decoder, " ".join(words), spoken):
+            decoder.add_word(word, " ".join(_as_flite_says(word)), True)
+    sounds: list[tuple[str, str]] = []
+    for name, _, _ in _aligned(decoder, " ".join(words), spoken.pcm):
         pronunciation = None if name.startswith(("<", "[")) else decoder.lookup_word(name)
         if pronunciation:
-            phones += pronunciation.split()
-    for phone in dict.fromkeys(phones):
-        decoder.add_word(f"phone_{phone.lower()}", phone, True)
-    seconds = len(spoken.pcm) / SAMPLE_RATE
+            phones = pronunciation.split()
+            sounds += zip(_with_neutral(name.split("(")[0], phones), phones, strict=True)
+    return Utterance(spoken.pcm, _placed(decoder, spoken.pcm, sounds))
+
+
+def _placed(decoder: Decoder, pcm: NDArray[np.int16], sounds: Sequence[tuple[str, str]]) -> tuple[Phone, ...]:
+    """Sounds, as (name, ARPAbet phone), in time, with the pauses between them.
+
+    Each phone is a word of its own, because pocketsphinx's own pass over phones often does not reach its end.
+    """
+    for phone in dict.fromkeys(phone for _, phone in sounds):
+        if decoder.lookup_word(f"phone_{phone.lower()}") is None:
+            decoder.add_word(f"phone_{phone.lower()}", phone, True)
+    names = iter(name for name, _ in sounds)
+    seconds = len(pcm) / SAMPLE_RATE
     found = []
-    for name, first, last in _aligned(decoder, " ".join(f"phone_{phone.lower()}" for phone in phones), spoken):
+    for word, first, last in _aligned(decoder, " ".join(f"phone_{phone.lower()}" for _, phone in sounds), pcm):
+        label = next(names, PAUSE) if word.startswith("phone_") else PAUSE
         start, end = first * _FRAME_S + _FIRST_FRAME_S, (last + 1) * _FRAME_S + _FIRST_FRAME_S
-        label = name.removeprefix("phone_").split("(")[0] if name.startswith("phone_") else PAUSE
         if end > 0 and start < seconds:
             found.append(Phone(label, max(start, 0.0), min(end, seconds)))
-    return Utterance(spoken.pcm, tuple(found))
+    return tuple(found)
 
 
-def _aligned(decoder: Decoder, text: str, spoken: Spoken) -> list[tuple[str, int, int]]:
+def _aligned(decoder: Decoder, text: str, pcm: NDArray[np.int16]) -> list[tuple[str, int, int]]:
     """(Word, first frame, last frame) of each word and silence."""
     decoder.set_align_text(text)
     decoder.start_utt()
     quiet = np.random.default_rng(0).integers(-3, 4, round(_QUIET_S * SAMPLE_RATE)).astype(np.int16)
-    decoder.process_raw(np.concatenate([quiet, spoken.pcm, quiet]).tobytes(), full_utt=True)
+    decoder.process_raw(np.concatenate([quiet, pcm, quiet]).tobytes(), full_utt=True)
     decoder.end_utt()
     early = round(_QUIET_S / _FRAME_S)
     segments = [(one.word, one.start_frame - early, one.end_frame - early) for one in decoder.seg() or ()]
     n_found = sum(not name.startswith(("<", "[", "(NULL")) for name, _, _ in segments)
     if n_found < _ENOUGH * len(text.split()):
-        raise Unaligned(f"pocketsphinx does not find the words of {spoken.name!r}")
+        raise Unaligned(f"pocketsphinx does not find {text!r}")
     return [segment for segment in segments if segment[0] != "(NULL)"]
 
 
-def _guessed(word: str) -> list[str]:
-    """The phones of a word that pocketsphinx does not know, as flite would say them."""
+def _with_neutral(word: str, phones: Sequence[str]) -> list[str]:
+    """A word's phones with ``ax`` where its AH is the neutral vowel.
+
+    pocketsphinx's dictionary has one AH for the vowels of "but" and of "a"; flite's tells them apart.
+    """
+    if "AH" not in phones:
+        return list(phones)
+    vowels = [phone for phone in _flite_phones(word) if phone in _VOWELS]
+    places = [i for i, phone in enumerate(phones) if phone.lower() in _VOWELS]
+    neutral = list(phones)
+    if len(vowels) == len(places):
+        for i, vowel in zip(places, vowels, strict=True):
+            if phones[i] == "AH" and vowel not in {"aa", "ah"}:  # flite writes the vowel of "but" as either
+                neutral[i] = "ax"
+    return neutral
+
+
+def _as_flite_says(word: str) -> list[str]:
+    """The phones of a word that pocketsphinx does not know."""
+    return [_FROM_FLITE.get(phone, phone.upper()) for phone in _flite_phones(word)]
+
+
+@functools.cache
+def _flite_phones(word: str) -> list[str]:
     command = ["flite", "-ps", "-t", word, "none"]
     printed = subprocess.run(command, capture_output=True, check=True, text=True).stdout  # noqa: S603
-    phones = [phone for phone in printed.split() if phone != "pau"]
-    return [_FROM_FLITE.get(phone, phone.upper()) for phone in phones]
+    return [phone for phone in printed.split() if phone != "pau"]

@@ -189,6 +189,8 @@ def _ipa(phone: str) -> tuple[Part, ...]:
         if sounds and letter in _VOWELS and letters[len(sounds) - 1] in _VOWELS and viseme != "RR":
             viseme = sounds[-1][0]
         sounds.append((viseme, shape))
+    if letters == "əʊ":
+        sounds = [("OO", SCHWA), ("OO", "WU")]  # what ARPAbet writes as OW
     if len(sounds) == 1:
         return (Part(1.0, *sounds[0]),)
     first = 0.6
