@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -20,7 +20,10 @@ def sentences(language: str) -> list[str]:
 
 
 def endless(language: str, seed: int) -> Iterator[str]:
-    """Sentences and random strings of words by turns, for ever; every sentence comes once before any comes again."""
+    """Sentences, the same with other words, and random strings of words by turns, for ever.
+
+    Every sentence comes once before any comes again.
+    """
     random = np.random.default_rng(seed)
     written = sentences(language)
     words = sorted({word for line in written for word in re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)?", line)})
@@ -29,6 +32,12 @@ def endless(language: str, seed: int) -> Iterator[str]:
     while True:
         for line in random.permutation(written):
             yield str(line)
+            yield _altered(str(line), words, random)
             chosen = random.choice(words, random.integers(4, 9))
             comma = int(random.integers(1, len(chosen)))
             yield f"{' '.join(chosen[:comma])}, {' '.join(chosen[comma:])}."
+
+
+def _altered(line: str, words: Sequence[str], random: np.random.Generator) -> str:
+    """A sentence with half of its longer words exchanged: its small words and its melody stay."""
+    return re.sub(r"[^\W\d_]{4,}", lambda word: str(random.choice(words)) if random.random() < 0.5 else word[0], line)

