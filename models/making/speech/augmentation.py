@@ -59,15 +59,22 @@ def _long_noise(slope: float) -> Sound:
 
 
 def no_speech(n: int, random: np.random.Generator) -> Sound:
-    """Sound (n,) in which nobody speaks: digital silence, noise, chords with a beat, or clicks."""
-    level = np.float32(10 ** (random.uniform(-75, -25) / 20))
-    kind = random.integers(4)
+    """Sound (n,) in which nobody speaks: digital silence, noise, breath, music, chords with a beat, or clicks."""
+    level = np.float32(10 ** (random.uniform(-75, -12) / 20))
+    kind = random.integers(7)
     if kind == 0:
         return np.zeros(n, np.float32)
     if kind == 1:
         return noise(n, random) * level
-    seconds = np.arange(n, dtype=np.float32) / SAMPLE_RATE
     if kind == 2:
+        return breath(n, random) * level
+    if kind in {3, 4}:
+        sound = music(n, random)
+        if random.random() < 0.4:
+            sound = sound + noise(n, random) * np.float32(10 ** (random.uniform(-40, 0) / 20))
+        return np.asarray(sound * level, np.float32)
+    seconds = np.arange(n, dtype=np.float32) / SAMPLE_RATE
+    if kind == 5:
         sound = np.zeros(n, np.float32)
         for note in random.integers(36, 84, random.integers(1, 5)):
             hertz = 440 * 2 ** ((note - 69) / 12)
@@ -79,6 +86,63 @@ def no_speech(n: int, random: np.random.Generator) -> Sound:
     for first in random.integers(0, max(n - 400, 1), 12):
         sound[first : first + 400] += random.standard_normal(400) * np.exp(-np.arange(400) / random.uniform(10, 120))
     return np.asarray(sound * level * 3, np.float32)
+
+
+def breath(n: int, random: np.random.Generator) -> Sound:
+    """Somebody breathing (n,): noise through a wide-open throat, swelling and falling, at most about 1."""
+    sound, at = np.zeros(n, np.float32), int(random.uniform(-0.5, 0.5) * SAMPLE_RATE)
+    while at < n:
+        length = round(random.uniform(0.2, 1.4) * SAMPLE_RATE)
+        first, last = max(at, 0), min(at + length, n)
+        if last > first:
+            hertz = np.fft.rfftfreq(length, 1 / SAMPLE_RATE)
+            shape = np.full(len(hertz), 10 ** random.uniform(-2.5, -1))
+            for _ in range(random.integers(1, 5)):  # resonances
+                centre, width = np.exp(random.uniform(np.log(300), np.log(6000))), random.uniform(0.1, 0.6)
+                shape += random.uniform(0.2, 1) * np.exp(-0.5 * (np.log(np.maximum(hertz, 20) / centre) / width) ** 2)
+            puff = np.fft.irfft(np.fft.rfft(random.standard_normal(length)) * shape, length)
+            time = np.linspace(0, 1, length)
+            peak = random.uniform(0.2, 0.8)
+            swell = np.interp(time, [0, peak, 1], [0, 1, 0]) ** random.uniform(0.5, 2)
+            puff = puff * swell / max(float(np.abs(puff).max()), 1e-9)
+            sound[first:last] += puff[first - at : last - at].astype(np.float32)
+        at += length + round(random.exponential(0.8) * SAMPLE_RATE)
+    return sound
+
+
+def music(n: int, random: np.random.Generator) -> Sound:
+    """Instruments (n,) of root mean square 1: chords, a melody with vibrato, a bass, drums; some of these."""
+    sound = np.zeros(n, np.float32)
+    beat = round(random.uniform(0.25, 0.8) * SAMPLE_RATE)
+    scale = int(random.integers(12)) + np.array(
+        [0, 2, 4, 5, 7, 9, 11] if random.random() < 0.5 else [0, 2, 3, 5, 7, 8, 10]
+    )
+    parts = [part for part in ("chords", "melody", "bass", "drums") if random.random() < 0.55] or ["melody"]
+    for part in parts:
+        loud, overtones = random.uniform(0.3, 1), int(random.integers(1, 12))
+        roll, decay, vibrato = random.uniform(0.6, 2), random.choice([0.3, 1.5, 6.0]), random.uniform(0, 0.012)
+        at = -int(random.integers(beat))
+        while at < n:
+            length = beat * int(random.choice([1, 1, 2, 4])) // (2 if part == "melody" else 1)
+            first, last = max(at, 0), min(at + round(length * 1.1), n)
+            time = np.arange(last - first, dtype=np.float32) / SAMPLE_RATE
+            if last - first < 16:
+                pass
+            elif part == "drums":
+                hit = random.standard_normal(last - first) * np.exp(-time * random.uniform(8, 80))
+                hit += np.sin(2 * np.pi * random.uniform(50, 200) * time) * np.exp(-time * 15)
+                sound[first:last] += (loud * hit).astype(np.float32)
+            else:
+                octave = {"chords": 60, "melody": int(random.choice([60, 72])), "bass": 36}[part]
+                for note in random.choice(scale, 3 if part == "chords" else 1):
+                    hertz = 440 * 2 ** ((octave + int(note) - 69) / 12)
+                    phase = 2 * np.pi * hertz * time + vibrato * hertz / 5 * np.sin(2 * np.pi * 5 * time)
+                    tone = sum(np.sin(k * phase) / k**roll for k in range(1, overtones + 1) if k * hertz < 7500)
+                    envelope = np.exp(-time * decay) * np.minimum(time / random.uniform(0.003, 0.08), 1)
+                    envelope *= np.minimum((last - first) / SAMPLE_RATE - time, 0.03) / 0.03
+                    sound[first:last] += np.asarray(loud * tone * envelope, np.float32)
+            at += length
+    return np.asarray(sound / max(float(np.sqrt(np.mean(np.square(sound)))), 1e-6), np.float32)
 
 
 def other_throat(mel: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:

@@ -14,16 +14,17 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from avatar.features import HOP_MS, log_mel
-from models.making.speech.augmentation import masked, no_speech, other_throat, spoil
+from models.making.speech.augmentation import breath, masked, no_speech, other_throat, spoil
 from models.making.speech.coarticulation import Track, track
 from models.making.speech.corpus import Recorded, load
 from models.making.speech.utterances import SAMPLE_RATE
 from models.nets.speech_encoder import LOOK_AHEAD_MS, STRIDE, WINDOW
 
 _HOP = SAMPLE_RATE * HOP_MS // 1000
-_SILENT_STRETCHES = 0.06
+_SILENT_STRETCHES = 0.08
 """Share of stretches in which nobody speaks."""
 
+_NEURAL = 2.0
 _LOOK_EVERY = 20
 """Batches between two looks for newly recorded voices."""
 
@@ -51,6 +52,16 @@ def _look(folder: Path, known: dict[Path, list[Labelled]]) -> None:
         known[path] = [] if voice.held_out else labelled(voice)
 
 
+def _shares(known: dict[Path, list[Labelled]]) -> NDArray[np.float64]:
+    """How often each voice that is not empty is heard: by the root of its time; neural ones, true to life, more."""
+    weights = [
+        np.sqrt(sum(len(one.pcm) for one in voice)) * (_NEURAL if path.name.startswith(("kokoro", "piper")) else 1)
+        for path, voice in known.items()
+        if voice
+    ]
+    return np.asarray(np.divide(weights, np.sum(weights)), np.float64)
+
+
 def label_indices(n_answers: int) -> NDArray[np.intp]:
     """The label (10 ms each) that each answer describes, for a stretch whose first frame ends at 10 ms."""
     last_frames = WINDOW - 1 + STRIDE * np.arange(n_answers)
@@ -75,8 +86,7 @@ class Stretches(IterableDataset[Batch]):
                 voices = [voice for voice in known.values() if voice]
                 if not voices:
                     raise FileNotFoundError(f"no voice to train on in {self._folder}: synthesise first")
-                seconds = np.array([sum(len(one.pcm) for one in voice) for voice in voices], np.float64)
-                shares = np.sqrt(seconds) / np.sqrt(seconds).sum()
+                shares = _shares(known)
             rows = [self._stretch(voices, shares, random) for _ in range(self._n_batch)]
             mel, visemes, articulation = (np.stack(column) for column in zip(*rows, strict=True))
             yield torch.from_numpy(mel), torch.from_numpy(visemes), torch.from_numpy(articulation)
@@ -119,7 +129,10 @@ def _string_together(voice: Sequence[Labelled], n_samples: int, random: np.rando
         first = min(skip, max(n_here - 100, 0))
         skip = 0
         gap = int(random.integers(0, 80)) if random.random() < 0.5 else 0
-        pcm += [one.pcm[first * _HOP : n_here * _HOP], np.zeros(gap * _HOP, np.int16)]
+        pause = np.zeros(gap * _HOP, np.float32)
+        if gap > 20 and random.random() < 0.4:
+            pause = breath(gap * _HOP, random) * np.float32(10 ** random.uniform(1.5, 3.5))
+        pcm += [one.pcm[first * _HOP : n_here * _HOP], pause.astype(np.int16)]
         visemes += [one.track.visemes[first:n_here], np.zeros(gap, np.uint8)]
         articulation += [one.track.articulation[first:n_here], np.zeros((gap, 7), np.float32)]
         length += n_here - first + gap
