@@ -26,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     train.add_argument("--threads", type=int, default=2)
     train.add_argument("--batch", type=int, default=24, help="stretches of 4 s in a batch")
     train.add_argument("--run", default="run", help="name of the run")
+    train.add_argument("--start", type=Path, help="an exported encoder (.onnx) whose weights a new run begins with")
+    train.add_argument("--rate", type=float, default=1.5e-3, help="the highest learning rate")
+    train.add_argument("--bf16", action="store_true", help="multiply in bfloat16 (faster where the processor can)")
 
     evaluate = commands.add_parser("evaluate", help="measure an encoder on human, neural and unseen synthetic voices")
     evaluate.add_argument("--encoder", type=Path, default=_SHIPPED, help="the .onnx file (default: the shipped one)")
@@ -64,8 +67,8 @@ def _synthesise(options: argparse.Namespace, console: Console) -> None:
 def _train(options: argparse.Namespace, console: Console) -> None:
     from models.making.speech.training import Plan, train
 
-    plan = Plan(steps=options.steps, n_threads=options.threads, n_batch=options.batch)
-    console.print(f"trained: {train(options.work / 'corpus', options.work / options.run, plan)}")
+    plan = Plan(options.steps, options.rate, options.batch, n_threads=options.threads, bf16=options.bf16)
+    console.print(f"trained: {train(options.work / 'corpus', options.work / options.run, plan, options.start)}")
 
 
 def _evaluate(options: argparse.Namespace, console: Console) -> None:

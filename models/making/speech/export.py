@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from avatar.articulation import CHANNELS, VISEMES
 from avatar.features import HOP_MS, N_MELS
 from models.nets.speech_encoder import LOOK_AHEAD_MS, WINDOW, SpeechEncoder, SpeechWindow
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _OPSET = 18
 _LICENCE = """\
@@ -64,6 +69,19 @@ def export(checkpoints: Sequence[Path], path: Path, figures: Mapping[str, float 
     part.write_bytes(model.SerializeToString())
     os.replace(part, path)
     _write_sidecar(path, {"steps": saved["step"], "hours": round(saved["spent_s"] / 3600, 2), **figures})
+
+
+def exported_weights(path: Path) -> dict[str, Tensor]:
+    """The weights of an encoder that ``export`` wrote."""
+    import onnx
+    import torch
+
+    weights = {}
+    for one in onnx.load(path).graph.initializer:
+        if one.name.startswith("encoder."):
+            name = re.sub("_(half|fp16)$", "", one.name.removeprefix("encoder."))
+            weights[name] = torch.from_numpy(onnx.numpy_helper.to_array(one).astype("float32"))
+    return weights
 
 
 def _write_sidecar(path: Path, training: Mapping[str, float | str]) -> None:

@@ -17,11 +17,12 @@ from torch.utils.data import DataLoader
 
 from avatar.articulation import CHANNELS, VISEMES
 from models.making.speech.batches import Batch, Stretches
+from models.making.speech.export import exported_weights
 from models.nets.speech_encoder import SpeechEncoder
 
 _CHANNEL_WEIGHTS = {"jaw": 1.5, "close": 2.5, "round": 1.0, "spread": 0.8, "tuck": 1.5, "funnel": 0.8, "tongue": 0.6}
 _CLASS_WEIGHTS = {"SIL": 0.7, "AA": 0.85, "DD": 0.85, "TH": 1.4, "CH": 1.2, "PP": 1.2, "FF": 1.2, "WU": 1.2, "RR": 1.2}
-_FIRMLY = {"close": 2.5, "tuck": 1.5}
+_FIRMLY = {"close": 2.0, "tuck": 1.5}
 """How much worse it is not to touch than to touch: a missing closure is seen at once, one too many hardly."""
 _SAVE_EVERY_S = 120.0
 _POOL = 24
@@ -30,7 +31,7 @@ _POOL = 24
 
 @dataclass(frozen=True)
 class Plan:
-    """How to train: steps, the highest learning rate, stretches a batch, answers a stretch, threads.
+    """How to train: steps, the highest learning rate, stretches a batch, answers a stretch, threads, bfloat16.
 
     Making a batch costs as much as learning from it, so each stretch is used ``n_uses`` times, each time among others
     (data echoing, Choi et al. 2019).
@@ -44,6 +45,7 @@ class Plan:
     n_workers: int = 1
     n_uses: int = 3
     seed: int = 1
+    bf16: bool = False
 
 
 def loss_of(logits: Tensor, channels: Tensor, visemes: Tensor, articulation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -63,8 +65,10 @@ def _aperture(articulation: Tensor) -> Tensor:
     return ((jaw * (1 - 0.5 * rounding) + 0.1 * funnel) * (1 - close) * (1 - 0.8 * tuck)).clamp(0, 1)
 
 
-def train(corpus: Path, folder: Path, plan: Plan) -> Path:
+def train(corpus: Path, folder: Path, plan: Plan, start: Path | None = None) -> Path:
     """Train on ``corpus`` for the plan's steps in all, from the last checkpoint in ``folder``; returns that checkpoint.
+
+    A new run begins with random weights, or with those of an exported encoder (.onnx), ``start``.
 
     It holds the trained weights, their moving average (what is exported), the optimiser's state and the time spent.
     """
@@ -82,6 +86,8 @@ def train(corpus: Path, folder: Path, plan: Plan) -> Path:
         optimiser.load_state_dict(saved["optimiser"])
         step, spent_s = saved["step"], saved["spent_s"]
     else:
+        if start:
+            encoder.load_state_dict(exported_weights(start))
         average.load_state_dict(encoder.state_dict())
     stretches = Stretches(corpus, n_batch=plan.n_batch, n_answers=plan.n_answers, seed=plan.seed + step)
     loader = DataLoader(stretches, batch_size=None, num_workers=plan.n_workers, prefetch_factor=4)
@@ -109,7 +115,8 @@ def train(corpus: Path, folder: Path, plan: Plan) -> Path:
                     break
                 for group in optimiser.param_groups:
                     group["lr"] = plan.learning_rate * _schedule(step, plan.steps)
-                logits, channels = encoder(mel)
+                with torch.autocast("cpu", torch.bfloat16, enabled=plan.bf16):
+                    logits, channels = (answer.float() for answer in encoder(mel))
                 by_class, by_channel, opening = loss_of(logits, channels, visemes, articulation)
                 loss = by_class + 1.5 * by_channel + 6 * opening
                 optimiser.zero_grad(set_to_none=True)
