@@ -1,17 +1,30 @@
 from __future__ import annotations
 
+import importlib.util
+import shutil
+import subprocess
+import wave
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 
 from avatar.articulation import CHANNELS, VISEMES
+from models.loading import SHARED_ENCODER
+from models.making.speech.alignment import Spoken, align, align_sounds
+from models.making.speech.augmentation import breath, music, no_speech
 from models.making.speech.coarticulation import track
 from models.making.speech.corpus import Recorded, load, save
-from models.making.speech.evaluation import Answers, score
+from models.making.speech.evaluation import Answers, closures, openvino_encoder, score
+from models.making.speech.export import exported_weights
 from models.making.speech.phones import UnknownPhone, parts
 from models.making.speech.texts import endless
 from models.making.speech.utterances import Phone, Utterance, phones_from_ends
+from models.nets.speech_encoder import WINDOW, SpeechEncoder, SpeechWindow
 
 CLOSE, JAW, ROUND = (CHANNELS.index(name) for name in ("close", "jaw", "round"))
 
@@ -63,6 +76,7 @@ def test_there_is_a_label_every_ten_milliseconds_from_the_start_on() -> None:
         ("arpabet", "AY1", "AA"),
         ("ipa", "tʃ", "CH"),
         ("ipa", "oʊ", "OO"),
+        ("ipa", "əʊ", "OO"),
         ("ipa", "ɑ̃", "AA"),
         ("ipa", "ɜː", "RR"),
         ("finnish", "i:", "IH"),
@@ -127,3 +141,59 @@ def test_answers_that_come_late_are_told_by_how_much() -> None:
     labels = track("arpabet", _spoken(*[("b", 0.1), ("aa", 0.2), ("s", 0.1), ("iy", 0.15)] * 5), 2.75)
     late = Answers(np.roll(labels.articulation, 3, axis=0), np.roll(labels.visemes, 3).astype(np.intp))
     assert score([(late, labels)]).lag_ms == pytest.approx(30, abs=2)
+
+
+def test_lips_that_flicker_are_shut_once() -> None:
+    labels = track("arpabet", _spoken(("aa", 0.3), ("b", 0.1), ("aa", 0.3), ("pau", 0.3)), 1.0)
+    shut = np.zeros(len(labels.visemes), np.bool_)
+    shut[[32, 34, 37]] = True  # at the closure, with gaps of 10 and 20 ms
+    shut[[55, 60]] = True  # at the vowel, 40 ms apart: twice wrong
+    assert closures(shut, labels) == (1, 1, 1, 3)
+
+
+@pytest.mark.parametrize("make", [breath, music, no_speech])
+def test_sounds_in_which_nobody_speaks_are_as_long_as_asked_and_not_out_of_bounds(
+    make: Callable[[int, np.random.Generator], NDArray[np.float32]],
+) -> None:
+    for seed in range(20):
+        sound = make(24_000, np.random.default_rng(seed))
+        assert sound.shape == (24_000,)
+        assert sound.dtype == np.float32
+        assert np.isfinite(sound).all()
+        assert np.abs(sound).max() < 20
+
+
+def test_training_goes_on_from_an_exported_encoder() -> None:
+    encoder = SpeechEncoder()
+    encoder.load_state_dict(exported_weights(SHARED_ENCODER))
+    mel = np.random.default_rng(0).standard_normal((2, WINDOW, 80)).astype(np.float32)
+    with torch.no_grad():
+        here, _ = SpeechWindow(encoder)(torch.from_numpy(mel))
+    there, _ = openvino_encoder(SHARED_ENCODER)(mel)
+    np.testing.assert_allclose(here.numpy(), there, atol=2e-3)
+
+
+@pytest.fixture
+def spoken_by_flite(tmp_path: Path) -> Spoken:
+    if shutil.which("flite") is None or importlib.util.find_spec("pocketsphinx") is None:
+        pytest.skip("flite or pocketsphinx is not installed")
+    words = "but a banana is about to fall"
+    path = tmp_path / "said.wav"
+    subprocess.run(["flite", "-voice", "rms", "-t", words, "-o", str(path)], check=True)
+    with wave.open(str(path)) as file:
+        pcm = np.frombuffer(file.readframes(file.getnframes()), np.int16)
+    return Spoken("said", pcm, words)
+
+
+def test_the_neutral_vowel_is_told_from_that_of_but(spoken_by_flite: Spoken) -> None:
+    phones = [phone.name for phone in align(spoken_by_flite).phones if phone.name != "pau"]
+    assert phones[:5] == ["B", "AH", "T", "ax", "B"]
+    assert phones[5:10] == ["ax", "N", "AE", "N", "ax"]
+
+
+def test_sounds_are_placed_under_the_names_that_they_were_given(spoken_by_flite: Spoken) -> None:
+    sounds = [(f"{i}{phone}", phone) for i, phone in enumerate("B AH T AH B AH N AE N AH IH Z".split())]
+    sounds += [(f"{i}", phone) for i, phone in enumerate("AH B AW T T AH F AO L".split())]
+    placed = align_sounds(spoken_by_flite.pcm, sounds).phones
+    assert [phone.name for phone in placed if phone.name != "pau"] == [name for name, _ in sounds]
+    assert all(before.end_s <= after.start_s + 1e-6 for before, after in pairwise(placed))

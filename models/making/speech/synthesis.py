@@ -30,7 +30,7 @@ def synthesise(voices: tuple[Voice, ...], folder: Path, n_processes: int) -> dic
             name = futures[future].name
             try:
                 seconds, unknown = future.result()
-            except (RuntimeError, ValueError, OSError) as error:
+            except (RuntimeError, ValueError, OSError, ImportError) as error:
                 progress.console.log(f"[red]{name}: {error}")
             else:
                 progress.console.log(f"{name}: {seconds / 60:.1f} min {unknown or ''}")

@@ -43,7 +43,7 @@ class Plan:
     n_answers: int = 100
     n_threads: int = 2
     n_workers: int = 1
-    n_uses: int = 3
+    n_uses: int = 2
     seed: int = 1
     bf16: bool = False
 
@@ -89,7 +89,7 @@ def train(corpus: Path, folder: Path, plan: Plan, start: Path | None = None) -> 
         if start:
             encoder.load_state_dict(exported_weights(start))
         average.load_state_dict(encoder.state_dict())
-    stretches = Stretches(corpus, n_batch=plan.n_batch, n_answers=plan.n_answers, seed=plan.seed + step)
+    stretches = Stretches(corpus, n_batch=plan.n_batch, n_answers=plan.n_answers, seed=1_000_003 * plan.seed + step)
     loader = DataLoader(stretches, batch_size=None, num_workers=plan.n_workers, prefetch_factor=4)
 
     def save() -> None:

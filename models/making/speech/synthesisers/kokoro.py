@@ -75,14 +75,12 @@ def _style(name: str) -> NDArray[np.float32]:
     return np.fromfile(path, np.float32).reshape(-1, _N_STYLE)
 
 
-def utterances(
-    texts: Sequence[str], names: Sequence[str], *, british: bool = False, seed: int = 0
-) -> Iterator[Utterance]:
+def utterances(texts: Sequence[str], names: Sequence[str], *, seed: int = 0) -> Iterator[Utterance]:
     """Speak each English text with the voice named, or each with another mixture of up to three of several."""
     session, table = _network()
     random = np.random.default_rng(seed)
     for text in texts:
-        sounds = [sound for sound in _sounds(text, "en-gb" if british else "en-us") if _known(sound, table)]
+        sounds = [sound for sound in _sounds(text) if _known(sound, table)]
         letters = [table[letter] for sound in sounds for letter in _LETTERS.get(sound, sound[0])]
         if not letters or len(letters) > _LONGEST:
             continue
@@ -113,11 +111,11 @@ def _bare(sound: str) -> str:
     return sound if sound in _ARPABET else sound.rstrip("ː")
 
 
-def _sounds(text: str, voice: str) -> list[str]:
+def _sounds(text: str) -> list[str]:
     """What eSpeak would say: sounds in IPA, marks of stress, spaces and punctuation."""
     clauses = []
     for clause in re.findall(r"[^.,;:!?]+[.,;:!?]?", text):
-        command = ["espeak-ng", "-q", "-v", voice, "--ipa", clause]
+        command = ["espeak-ng", "-q", "-v", "en-us", "--ipa", clause]
         ipa = subprocess.run(command, capture_output=True, check=True, text=True).stdout  # noqa: S603
         if ipa.strip():
             clauses.append(" ".join(ipa.split()) + (clause[-1] if clause[-1] in _MARKS else ""))
