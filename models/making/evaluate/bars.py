@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from models.making.evaluate.cost import Cost
 from models.making.evaluate.seen import SeenRest, SeenSpeech
+from models.making.seams import joins_seen
+from models.making.seams.joins_seen import JoinFigures
 from models.making.speech.evaluation import Score
 
 Show = Callable[[float], str]
@@ -44,6 +46,12 @@ def at_most(what: str, bound: float, value: float, show: Show = share) -> Bar:
 
 def within(what: str, bound: float, value: float, show: Show = milliseconds) -> Bar:
     return Bar(what, f"± {show(bound)}", show(value), abs(value) <= bound)
+
+
+def join_bars(joins: JoinFigures) -> list[Bar]:
+    """Footage where one clip gives way to another."""
+    what = "a · joins: largest step over the 99th percentile inside the clips"
+    return [at_most(what, joins_seen.BAR, joins.ratio)]
 
 
 def human_bars(human: Score) -> list[Bar]:

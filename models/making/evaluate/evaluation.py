@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, track
 
 from avatar.errors import AvatarError
 from models.loading import EMBEDDED, SHARED_ENCODER, Catalogue, LoadedAvatar
@@ -26,11 +26,15 @@ from models.making.evaluate.seen import Judge
 from models.making.look.crossing_sheet import crossing_sheet, crossings
 from models.making.look.labelled import write_picture
 from models.making.look.viseme_sheets import viseme_pair_sheet, viseme_sheet
+from models.making.seams.joins_seen import judge_joins
+from models.making.seams.script import scripted_session
+from models.making.seams.sheets import joins_sheet
 from models.making.speech.report import figures_of
 from models.manifest import sha256_of
 from models.speech_lips import SpeechLips
 
 N_STRIPS = 3
+SCRIPT_S = 300
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,10 @@ def evaluate(
     heard = figures_of(SHARED_ENCODER, material.speech, material.recordings, console)
     sets = _sets(programme)
     judge = Judge(lips, programme) if programme.spoken else None
+    session = scripted_session(avatar.bundle, SCRIPT_S)
+    with Progress(console=console) as bars:
+        task = bars.add_task("looking at joins")
+        joins = judge_joins(avatar.bundle, session, lambda done, n: bars.update(task, completed=done, total=n))
     figures = Figures(
         about=[*_about(avatar, model), _about_film(material.film, lips)],
         heard=heard,
@@ -68,9 +76,12 @@ def evaluate(
         sounds={one.name: judge.rest(one.start_s, one.end_s) for one in programme.of("sound")} if judge else {},
         pauses=judge.pauses() if judge else None,
         cost=measure_cost(model, avatar.bundle),
+        joins=joins,
         skipped=_skipped(sets, material),
     )
-    return figures, _draw(judge, sets, avatar, model, out, console)
+    pictures = _draw(judge, sets, avatar, model, out, console)
+    write_picture(out / "joins.jpg", joins_sheet(avatar.bundle, session, joins))
+    return figures, pictures | {"The joins with the largest steps": "joins.jpg"}
 
 
 def _sets(programme: Programme) -> dict[str, list[Piece]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -11,6 +12,7 @@ from models.making.evaluate.bars import (
     cost_bars,
     film_bars,
     human_bars,
+    join_bars,
     milliseconds,
     percent,
     rest_bars,
@@ -19,6 +21,7 @@ from models.making.evaluate.bars import (
 )
 from models.making.evaluate.cost import Cost
 from models.making.evaluate.seen import SeenRest, SeenSpeech
+from models.making.seams.joins_seen import JoinFigures
 from models.making.speech.evaluation import Score
 
 NOTES = """
@@ -42,6 +45,7 @@ class Figures:
         seen: the film, by set of recordings.
         sounds: the film, by sound that nobody speaks in.
         pauses: the film, between the words.
+        joins: of a scripted session of five minutes.
     """
 
     about: Sequence[str]
@@ -50,12 +54,14 @@ class Figures:
     sounds: Mapping[str, SeenRest] = field(default_factory=dict)
     pauses: SeenRest | None = None
     cost: Cost | None = None
+    joins: JoinFigures | None = None
     skipped: Sequence[str] = ()
 
     @property
     def bars(self) -> list[Bar]:
         """Every bar that there is a figure for."""
         return [
+            *(join_bars(self.joins) if self.joins else ()),
             *(human_bars(self.heard["human"]) if "human" in self.heard else ()),
             *(unseen_bars(self.heard["unseen synthetic"]) if "unseen synthetic" in self.heard else ()),
             *(film_bars(self.seen["human"]) if "human" in self.seen else ()),
@@ -74,6 +80,7 @@ def page(figures: Figures, pictures: Mapping[str, str]) -> str:
         *(["Not measured:", "\n".join(f"* {reason}" for reason in figures.skipped)] if figures.skipped else []),
         *_heard(figures.heard),
         *_seen(figures),
+        *_seams(figures),
         *chain.from_iterable((f"## {caption}", f"![{caption}]({path})") for caption, path in pictures.items()),
         f"## How this is measured\n{NOTES.rstrip()}",
     ]
@@ -133,6 +140,13 @@ def _seen(figures: Figures) -> list[str]:
         else []
     )
     return ["## The film", _table(*head, rows=rows), _table("nobody speaks", "frames", "closed", rows=still), *taken]
+
+
+def _seams(figures: Figures) -> list[str]:
+    if figures.joins is None:
+        return []
+    rows = [(name.replace("_", " "), json.dumps(value)) for name, value in figures.joins.summary().items()]
+    return ["## The seams", _table("joins of a session of five minutes", "", rows=rows)]
 
 
 def _met(bar: Bar) -> str:
