@@ -46,8 +46,8 @@ evaluate: $(FILM:.mp4=.npz) ## lips judged on the film by a face tracker, and th
 	$(BIN)/python -m models.making.evaluate page --programme $(PROGRAMME) --film $(FILM) --gaps $< \
 	    --recordings $(RECORDINGS) --avatar $(AVATAR)
 
-$(PROGRAMME): $(wildcard $(RECORDINGS)/words.tsv models/making/evaluate/programme.py models/making/evaluate/sounds.py \
-    models/making/speech/alignment.py) | $(VENV)/.evaluate
+$(PROGRAMME): $(wildcard $(RECORDINGS)/words.tsv work/speech/recordings/words.tsv \
+    models/making/evaluate/programme.py models/making/evaluate/sounds.py models/making/speech/alignment.py) | $(VENV)/.evaluate
 	$(BIN)/python -m models.making.evaluate programme --recordings $(RECORDINGS) --to $@
 
 $(FILM): $(PROGRAMME) $(wildcard avatar/*.py models/*.py models/embedded/speech_encoder.* models/embedded/*/avatar.toml)

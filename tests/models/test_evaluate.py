@@ -133,7 +133,7 @@ def write_wav(path: Path, pcm: NDArray[np.int16]) -> None:
 
 def test_a_programme_says_where_in_it_everything_is(tmp_path: Path) -> None:
     written = write_programme(
-        [voice("Mark.wav", 1), voice("tts_x.wav", 2)],
+        {"human": [voice("Mark.wav", 1)], "more human": [], "neural": [voice("tts_x.wav", 2)]},
         {"Mark.wav": "ah", "tts_x.wav": "ah"},
         [voice("made", 3, n_utterances=9)],
         tmp_path / "p.wav",

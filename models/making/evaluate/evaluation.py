@@ -88,8 +88,9 @@ def _sets(programme: Programme) -> dict[str, list[Piece]]:
     """What is judged together; sets of nothing are left out."""
     sets = {
         "human": programme.of("human"),
+        "more human": programme.of("more human"),
         "neural": programme.of("neural"),
-        "human and neural": programme.of("human", "neural"),
+        "human, more human and neural": programme.of("human", "more human", "neural"),
         "unseen synthetic": programme.of("synthetic"),
     }
     return {name: pieces for name, pieces in sets.items() if pieces}

@@ -47,9 +47,11 @@ def plot_strips(judge: Judge, pieces: Sequence[Piece], to: Path) -> None:
 def plot_lag(judge: Judge, sets: Mapping[str, Sequence[Piece]], to: Path) -> None:
     """How well the lips fit the phones if they are taken earlier or later."""
     figure, (axes,) = _figure(1, width=6, height=3.2)
-    for (name, pieces), colour in zip(sets.items(), (SEEN, ASKED), strict=False):
+    for number, (name, pieces) in enumerate(sets.items()):
         opening = [(seen, aperture(true.articulation)) for seen, true in map(judge.pair, pieces)]
-        axes.plot(LAGS_MS, [correlation(opening, int(lag) // HOP_MS) for lag in LAGS_MS], color=colour, label=name)
+        axes.plot(
+            LAGS_MS, [correlation(opening, int(lag) // HOP_MS) for lag in LAGS_MS], color=f"C{number}", label=name
+        )
     axes.axvspan(-20, 20, color=CLOSURE, lw=0, alpha=0.5, label="± 20 ms")
     axes.set(xlabel="lips later than phones, ms", ylabel="r", xlim=(LAGS_MS[0], LAGS_MS[-1]))
     axes.legend(frameon=False)

@@ -22,8 +22,8 @@ PAUSE_S = 0.8
 SYNTHETIC_S = 8.0
 """Of each synthetic voice, at least."""
 
-Kind = Literal["human", "neural", "synthetic", "sound"]
-"""Of the first three the phones are known: aligned in the first two, told by the synthesiser in the third."""
+Kind = Literal["human", "more human", "neural", "synthetic", "sound"]
+"""Of all but the last the phones are known: told by the synthesiser of synthetic speech, else aligned."""
 
 
 Phones = tuple[tuple[str, float, float], ...]
@@ -67,19 +67,19 @@ class Programme(msgspec.Struct, frozen=True):
 
     @property
     def spoken(self) -> list[Piece]:
-        return self.of("human", "neural", "synthetic")
+        return [piece for piece in self.pieces if piece.kind != "sound"]
 
     def of(self, *kinds: Kind) -> list[Piece]:
         return [piece for piece in self.pieces if piece.kind in kinds]
 
 
 def write_programme(
-    voices: Sequence[Recorded], words: Mapping[str, str], synthetic: Sequence[Recorded], to: Path
+    recorded: Mapping[Kind, Sequence[Recorded]], words: Mapping[str, str], synthetic: Sequence[Recorded], to: Path
 ) -> Programme:
     """Write the sound of all pieces as ``to`` (16 kHz, 16 bit) and where they are as ``.json`` beside it.
 
     Args:
-        voices: recordings with their phones.
+        recorded: recordings with their phones, by kind.
         words: what is said in each, by its name.
         synthetic: voices of which only the first ``SYNTHETIC_S`` are taken.
     """
@@ -94,8 +94,7 @@ def write_programme(
         sound.extend([pcm, pause])
         n += len(pcm) + len(pause)
 
-    for voice in voices:
-        kind: Kind = "neural" if voice.name.startswith("tts_") else "human"
+    for kind, voice in ((kind, voice) for kind, voices in recorded.items() for voice in voices):
         for utterance in voice.utterances:
             add(kind, voice.name, utterance.pcm, words[voice.name], voice.alphabet, _times(utterance))
     for voice in synthetic:
