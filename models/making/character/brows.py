@@ -15,7 +15,7 @@ from models.making.character.nodes import hair_material, set_strand_points, stra
 from models.making.character.outlines import brow_lines
 from models.making.character.space import Points, blender_matrix, to_blender, unit
 
-_PER_SIDE = 500
+_PER_SIDE = 820
 _POINTS = 6
 
 
@@ -55,13 +55,13 @@ def build_brows(head: Head) -> Brows:
             along = random.beta(1.3, 1.2)
             tangent = unit(line(along, 1))
             normal = np.array([-tangent[1], tangent[0]]) * side
-            across = random.uniform(-1, 1)
-            width = np.interp(along, [0, 0.12, 0.5, 0.8, 1], [0.19, 0.26, 0.26, 0.15, 0.03])
+            across = float(np.clip(random.normal(0, 0.48), -1.3, 1.3))
+            width = np.interp(along, [0, 0.12, 0.5, 0.8, 1], [0.24, 0.33, 0.33, 0.22, 0.07])
             root = line(along) + normal * width * across * 0.95
             upward = np.interp(along, [0, 0.12, 0.35, 1], [0.85, 0.75, 0.40, 0.05])
             lean = upward * 0.8 * (0.6 - 0.55 * across) - 0.25 * max(across, 0) * (along > 0.3)
-            direction = unit(tangent + normal * lean) + random.normal(0, 0.10, 2)
-            length = np.interp(along, [0, 0.2, 0.6, 1], [0.42, 0.72, 0.72, 0.42]) * random.uniform(0.75, 1.15)
+            direction = unit(tangent + normal * lean) + random.normal(0, 0.16, 2)
+            length = np.interp(along, [0, 0.2, 0.6, 1], [0.38, 0.62, 0.66, 0.42]) * random.uniform(0.6, 1.15)
             hit = surface(root)
             if hit[0] is None:
                 continue
@@ -78,8 +78,8 @@ def build_brows(head: Head) -> Brows:
             offsets.append(np.array(hair) - share @ triangle)
             bound.append(corners)
             shares.append(share)
-    material = hair_material("brow", melanin=0.68, redness=0.35, roughness=0.5, variation=0.15)
-    radius = np.linspace(1, 0.25, _POINTS) * 0.00105
+    material = hair_material("brow", melanin=0.58, redness=0.4, roughness=0.5, variation=0.15)
+    radius = np.linspace(1, 0.25, _POINTS) * 0.00092
     brows = Brows(None, np.array(offsets), np.array(bound), np.array(shares))
     strands = strands_object("brows", to_blender(brows.points(head.neutral)), radius, material)
     return Brows(strands, brows.offsets, brows.triangles, brows.shares)

@@ -14,11 +14,11 @@ from models.making.character.head import Head
 from models.making.character.pose import Pose
 from models.making.character.space import Points, moved, to_blender
 
-CROP_PX = 160
+CROP_PX = 192
 """Width and height of the mouth crop."""
 
-CROP_IN_FRAME_PX = 182.0
-CROP_LEFT_PX, CROP_TOP_PX = 165.0, 236.0
+CROP_IN_FRAME_PX = 232.0
+CROP_LEFT_PX, CROP_TOP_PX = 244.0, 338.0
 """The crop's square in a frame at rest: from the base of the nose to below the chin of an open jaw."""
 
 _MARKS: Mapping[int, float] = MappingProxyType(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-FRAME_PX = 512
+FRAME_PX = 720
 """Width and height of a frame."""
 
 FPS = 25
@@ -30,14 +30,14 @@ class CharacterConfig:
     n_guides: int = 1_800
     n_strand_points: int = 26
     strand_radius: float = 0.0016
-    hair_melanin: float = 0.70
-    hair_redness: float = 0.42
+    hair_melanin: float = 0.62
+    hair_redness: float = 0.48
     hair_seed: int = 3
     lens_mm: float = 85.0
     sensor_mm: float = 36.0
     camera_distance: float = 8.9
     camera_height: float = 0.02
-    exposure: float = 0.62
+    exposure: float = 0.76
     look: str = "AgX - Medium High Contrast"
     bounces: int = 4
     threads: int = 2

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from models.making.character.head import Head
 from models.making.character.nodes import Shader, grid_faces, mesh_object, set_attribute
+from models.making.character.proportions import EYE_SCALE
 from models.making.character.space import Points, blender_matrix, rigid, rotation, smoothstep, to_blender, unit
 
 _LAMPS = (((4.2, -6.6, 4.0), 13.0, 10.0, 2.6), ((-5.5, -6.6, 0.6), 20.0, 11.0, 0.10))
@@ -55,9 +56,9 @@ def _eye(head: Head, side: str, material: str) -> Eye:
     polygons = [[place[int(vertex)] for vertex in face if vertex >= 0] for face in faces]
     # The scan's eyes are a little wall-eyed: their optical axes are laid straight ahead.
     shell = mesh_object(f"eye {side}", to_blender(local), polygons, [_shell_material(side)])
-    set_attribute(shell.data, "optical", local)
+    set_attribute(shell.data, "optical", local / EYE_SCALE)
     disc, colours, quads = _iris()
-    iris = mesh_object(f"iris {side}", to_blender(disc), quads, [_iris_material(side)])
+    iris = mesh_object(f"iris {side}", to_blender(disc * EYE_SCALE), quads, [_iris_material(side)])
     set_attribute(iris.data, "colour", colours)
     return Eye(shell, iris, centre)
 
@@ -87,10 +88,10 @@ def _shell_material(side: str) -> Any:
     ramp = shader.node("ShaderNodeValToRGB", Fac=shader.math("DIVIDE", distance, 1.6))
     limbus, sclera = ramp.color_ramp.elements
     limbus.position, limbus.color = 0.60 / 1.6, (0.22, 0.20, 0.19, 1)
-    sclera.position, sclera.color = 0.80 / 1.6, (0.74, 0.70, 0.66, 1)
-    ramp.color_ramp.elements.new(0.98).color = (0.62, 0.40, 0.36, 1)
+    sclera.position, sclera.color = 0.80 / 1.6, (0.86, 0.82, 0.79, 1)
+    ramp.color_ramp.elements.new(0.98).color = (0.74, 0.54, 0.50, 1)
     veins = shader.node("ShaderNodeTexNoise", Vector=optical, Scale=3.5, Detail=4.0, Distortion=1.5).outputs["Fac"]
-    veins = shader.node("ShaderNodeMapRange", Value=veins, From_Min=0.56, From_Max=0.72, To_Max=0.26).outputs[0]
+    veins = shader.node("ShaderNodeMapRange", Value=veins, From_Min=0.56, From_Max=0.74, To_Max=0.18).outputs[0]
     mixed = shader.node("ShaderNodeMix", {"data_type": "RGBA"})
     for socket, value in ((0, veins), (6, ramp.outputs[0]), (7, (0.62, 0.34, 0.30, 1))):
         shader.feed(mixed.inputs[socket], value)
@@ -166,7 +167,7 @@ def _iris() -> tuple[Points, Points, list[tuple[int, int, int, int]]]:
     colour = colour * (1 - 0.4 * share) + middle * 0.4 * share
     colour *= 0.45 + 1.1 * fibres[..., None] ** 1.3
     colour *= (1 - 0.85 * smoothstep(0.80, 1.0, outward))[..., None]
-    colour *= 1.05 * np.array([1.0, 0.88, 0.78])
+    colour *= 1.5 * np.array([1.0, 0.86, 0.72])
     open_iris = smoothstep(0.31, 0.345, outward)[..., None]
     colour = colour * open_iris + 0.002 * (1 - open_iris)
     return disc.reshape(-1, 3), colour.reshape(-1, 3), grid_faces(n_rings, n_around)

@@ -52,9 +52,9 @@ def _material(head: Head, name: str, config: CharacterConfig) -> Any:
     if name == "M_BackHead":
         return skin_material(head, name, config.body_texture_px, config)
     if name == "M_Teeth":
-        return plain(name, (0.74, 0.69, 0.60), subsurface=0.6, roughness=0.22, coat=0.4, glow=0.02)
+        return plain(name, (0.78, 0.74, 0.66), subsurface=0.6, roughness=0.22, coat=0.4, glow=0.02)
     if name == "M_GumsTongue":
-        return plain(name, (0.60, 0.19, 0.17), subsurface=0.5, roughness=0.34, coat=0.3, glow=0.035)
+        return plain(name, (0.66, 0.25, 0.23), subsurface=0.5, roughness=0.34, coat=0.3, glow=0.04)
     if name == "M_LacrimalFluid":
         return _film(name)
     return plain(name, (0.0, 0.0, 0.0))

@@ -22,9 +22,9 @@ _RINGS_CM = np.array(
         [-11.5, 8.2, 5.9, -8.3, -14.4, -10.8],
         [-12.7, 11.5, 7.2, -9.6, -16.4, -12.6],
         [-14.3, 15.0, 8.4, -10.5, -19.0, -15.2],
-        [-16.6, 17.4, 9.2, -11.0, -22.0, -18.5],
-        [-20.5, 18.6, 9.8, -11.3, -26.0, -23.0],
-        [-31.0, 18.8, 10.2, -11.4, -36.0, -34.0],
+        [-16.6, 17.9, 9.2, -11.0, -22.0, -18.5],
+        [-20.5, 20.6, 9.8, -11.3, -26.0, -23.0],
+        [-31.0, 22.4, 10.2, -11.4, -36.0, -34.0],
     ]
 )
 _N_RINGS, _N_AROUND, _N_RIB = 60, 200, 20
@@ -37,6 +37,8 @@ class Garment:
 
     body: Any
     collar: Any
+    outline: Points
+    """Points (n, 3) of its surface in cm."""
 
     def follow(self, chest: NDArray[np.float64]) -> None:
         """Take the chest's motion (4, 4)."""
@@ -56,7 +58,7 @@ def build_garment(head: Head) -> Garment:
     faces = grid_faces(_N_AROUND, _N_RIB, closed_rows=True)
     strip = mesh_object("collar", to_blender(collar.reshape(-1, 3)), faces, [_rib()])
     set_uv(strip.data, grid_uv(_N_AROUND, _N_RIB, closed_rows=True))
-    return Garment(body, strip)
+    return Garment(body, strip, np.concatenate([rings.reshape(-1, 3), collar.reshape(-1, 3)]))
 
 
 def _lofted() -> Points:

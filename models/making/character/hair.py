@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from models.making.character.config import CharacterConfig
+from models.making.character.fringe import down, fringe
 from models.making.character.head import Head
 from models.making.character.nodes import Shader, hair_material, mesh_object, strands_object
 from models.making.character.outlines import hairline
@@ -20,7 +21,8 @@ Values = NDArray[np.float64]
 
 _STEP_CM = 0.42
 _N_STEPS = 100
-_ENDS_CM = -10.2
+_DOWN_POINTS = 6
+_ENDS_CM = -9.5
 """Height at which the bob is cut."""
 
 
@@ -28,12 +30,13 @@ _ENDS_CM = -10.2
 class Hair:
     """Hair that moves with the skull as one piece."""
 
-    strands: Any
-    shade: Any
+    parts: tuple[Any, ...]
+    outline: Points
+    """Some of its points (n, 3) in cm, which tell where it is."""
 
     def follow(self, skull: NDArray[np.float64]) -> None:
         """Take the skull's motion (4, 4)."""
-        for part in (self.strands, self.shade):
+        for part in self.parts:
             part.matrix_world = Matrix(blender_matrix(skull))
 
 
@@ -44,9 +47,19 @@ def build_hair(head: Head, config: CharacterConfig) -> Hair:
     roots, normals = scalp.sample(config.n_guides, random)
     guides = _guides(head, scalp, roots, normals, config.n_strand_points, random)
     strands = _strands(scalp, roots, guides, config, random)
+    swept = fringe(head, config.n_strand_points, random)
     profile = np.interp(np.linspace(0, 1, config.n_strand_points), [0, 0.7, 1], [1, 1, 0.35])
-    material = hair_material("hair", config.hair_melanin, config.hair_redness, roughness=0.32, variation=0.15)
-    return Hair(strands_object("hair", to_blender(strands), config.strand_radius * profile, material), _shade())
+    material = hair_material("hair", config.hair_melanin, config.hair_redness, roughness=0.34, variation=0.35)
+    fine = config.strand_radius * np.linspace(0.6, 0.2, _DOWN_POINTS)
+    return Hair(
+        (
+            strands_object("hair", to_blender(strands), config.strand_radius * profile, material),
+            strands_object("fringe", to_blender(swept), config.strand_radius * profile, material),
+            strands_object("down", to_blender(down(head, _DOWN_POINTS, random)), fine, material),
+            _shade(),
+        ),
+        np.concatenate([strands[::20].reshape(-1, 3), swept[::5].reshape(-1, 3)]),
+    )
 
 
 def parting(z: Values) -> Values:
@@ -61,9 +74,9 @@ def _shade() -> Any:
     stretched = shader.node("ShaderNodeMapping", Vector=place, Scale=(30, 1, 2.0)).outputs[0]
     streaks = shader.node("ShaderNodeTexNoise", Vector=stretched, Scale=1.0, Detail=2.0).outputs["Fac"]
     light = shader.node("ShaderNodeMapRange", Value=streaks, From_Min=0.35, From_Max=0.7, To_Min=0.25, To_Max=1.0)
-    glow = shader.node("ShaderNodeEmission", Color=(0.022, 0.011, 0.006, 1), Strength=light.outputs[0])
+    glow = shader.node("ShaderNodeEmission", Color=(0.036, 0.019, 0.011, 1), Strength=light.outputs[0])
     shader.replace_surface(glow.outputs[0])
-    corners = np.array([[-6.9, -11.8, -2.2], [6.9, -11.8, -2.2], [6.9, 1.0, -2.2], [-6.9, 1.0, -2.2]])
+    corners = np.array([[-7.2, -11.8, -2.2], [7.2, -11.8, -2.2], [8.5, 2.0, -2.2], [-8.5, 2.0, -2.2]])
     card = mesh_object("shade", to_blender(corners), [(0, 1, 2, 3)], [shader.material], smooth=False)
     for ray in ("diffuse", "glossy", "shadow", "transmission"):
         setattr(card, f"visible_{ray}", False)
@@ -85,6 +98,7 @@ class _Scalp:
         grows = (behind > 0) & (np.abs(x) < 7.7) & (y > -6.5)
         grows &= ~((y < 3.4) & (z > -2.2)) & ~((np.abs(x) < 4.5) & (y < 6) & (z > -4))
         density = double_area * grows * (0.25 + 0.75 * smoothstep(0, 1.3, behind)) * (1 + 0.6 * smoothstep(2, 7, z))
+        density *= 1 + 1.2 * np.exp(-(((x - 2) / 1.6) ** 2)) * smoothstep(9, 11, y)
         self._density = density / density.sum()
 
         x, y, z = head.neutral.T
@@ -113,7 +127,7 @@ def _guides(
     """Guides (n, n_points, 3): each step falls, is parted, kept off the skin and inside the bob's outline."""
     count = len(roots)
     from_parting = np.abs(roots[:, 0] - parting(roots[:, 2]))
-    side = np.where(roots[:, 0] > parting(roots[:, 2]), 1.0, -1.0)
+    side = np.tanh((roots[:, 0] - parting(roots[:, 2])) / np.interp(roots[:, 2], [3.0, 7.0], [8.0, 0.10]))
     crown = smoothstep(0, head.top, roots[:, 1])
     front = smoothstep(2, 6.5, roots[:, 2]) * smoothstep(4, 8, roots[:, 1])
     lift = 0.18 + 1.15 * crown**1.3 + random.uniform(0, 0.35, count)
@@ -122,8 +136,8 @@ def _guides(
     swept = random.random(count) < np.where(side < 0, 0.75, 0.55)
     fringe = smoothstep(4.8, 6.8, roots[:, 2]) * swept * random.uniform(0.6, 1, count)
     wave_phase = value_noise(roots, 0.18, 77) * 5 + random.normal(0, 0.35, count)
-    wave_size = 0.55 + 0.2 * random.random(count)
-    ends = _ENDS_CM + random.normal(0, 0.35, count)
+    wave_size = 0.95 + 0.3 * random.random(count)
+    ends = _ENDS_CM + random.normal(0, 0.7, count)
 
     backward = smoothstep(6, -4, roots[:, 2])
     sideways = np.column_stack([side * 0.8, np.zeros(count), -0.25 - 0.6 * backward])
@@ -137,7 +151,7 @@ def _guides(
         short = lift * min(1.0, (step + 1) / 4) - height
         near = distance < 4
         push = np.maximum(short, 0) * near + np.minimum(short, 0) * 0.30 * near * (point[:, 1] > 3.5)
-        target = _within_outline(point + normal * push[:, None], side, lift, framing, fringe)
+        target = _within_outline(point + normal * push[:, None], np.where(side > 0, 1.0, -1.0), lift, framing, fringe)
         direction = unit(target - path[-1])
         point = path[-1] + direction * _STEP_CM
         path.append(point.copy())
@@ -185,7 +199,7 @@ def _cut(fall: Points, end: float, n_points: int) -> Points:
 def _waved(guides: Points, phase: Values, size: Values) -> Points:
     """Soft waves towards the ends, which turn in; then smoothed."""
     along = np.linspace(0, 1, guides.shape[1])[None]
-    amplitude = size[:, None] * smoothstep(0.35, 0.95, along)
+    amplitude = size[:, None] * smoothstep(0.25, 0.85, along)
     angle = along * 9.5 + phase[:, None]
     flat = guides * [1, 0, 1]
     outward = flat / np.maximum(np.linalg.norm(flat, axis=2, keepdims=True), 1)

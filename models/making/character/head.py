@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.making.character.proportions import restyled, restyled_delta
 from models.making.character.space import Points, smoothstep, unit
 
 SCAN_FILE = "ict_facekit_light.npz"
@@ -116,7 +117,8 @@ def load_head(folder: Path, identity: Mapping[int, float]) -> Head:
     landmarks = np.array(json.loads((folder / INDICES_FILE).read_text())["idx_to_landmark_verts"], np.int64)
     gums = np.unique(faces[face_material == material_names.index("M_GumsTongue")])
     expressions["tongueRaise"] = _tongue_raise(neutral, gums[gums >= 0], expressions["jawOpen"])
-    return Head(neutral, faces, face_uv, uv, face_material, material_names, expressions, landmarks)
+    expressions = {name: restyled_delta(neutral, delta) for name, delta in expressions.items()}
+    return Head(restyled(neutral), faces, face_uv, uv, face_material, material_names, expressions, landmarks)
 
 
 def _tongue_raise(neutral: Points, gums: NDArray[np.int64], jaw_open: NDArray[np.float32]) -> NDArray[np.float32]:

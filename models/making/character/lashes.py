@@ -42,7 +42,7 @@ def build_lashes(head: Head) -> Lashes:
         height = head.neutral[card][..., 1]
         upper = height[0].mean() < height[-1].mean() or height.mean() > 3.45
         inwards = abs(head.neutral[card[0, 0], 0]) < abs(head.neutral[card[0, -1], 0])
-        count = 58 if upper else 26
+        count = 68 if upper else 28
         for lash in range(count):
             column = (lash + random.uniform(0.1, 0.9)) / count * (_COLUMNS - 1)
             outward = column / (_COLUMNS - 1) if inwards else 1 - column / (_COLUMNS - 1)
@@ -51,14 +51,14 @@ def build_lashes(head: Head) -> Lashes:
             else:
                 length = 0.62 * np.interp(outward, [0, 0.3, 1], [0.5, 0.9, 1])
             length *= random.uniform(0.8, 1.05)
-            slant = random.normal(0, 0.45) + 0.25 * (1 if outward > 0.3 else -0.2) * (1 if inwards else -1)
+            slant = random.normal(0, 0.22) + 0.25 * (1 if outward > 0.3 else -0.2) * (1 if inwards else -1)
             bound = [_on_card(card, column + slant * t, t * length * (_ROWS - 1)) for t in np.linspace(0, 1, _POINTS)]
             vertices.append([corners for corners, _ in bound])
             shares.append([weights for _, weights in bound])
     bound_vertices, bound_shares = np.array(vertices), np.array(shares)
     points = np.einsum("knj,knjc->knc", bound_shares, head.neutral[bound_vertices])
     material = plain("lash", (0.012, 0.008, 0.006), roughness=0.7, specular=0.1)
-    radius = np.linspace(1, 0.2, _POINTS) * 0.0017
+    radius = np.linspace(1, 0.2, _POINTS) * 0.00145
     return Lashes(strands_object("lashes", to_blender(points), radius, material), bound_vertices, bound_shares)
 
 

@@ -16,14 +16,14 @@ from avatar.articulation import CHANNELS
 Weights = dict[str, float]
 
 REST: Mapping[str, float] = {
-    "mouthSmile": 0.47,
+    "mouthSmile": 0.70,
     "mouthPress": 0.08,
     "jawOpen": -0.012,
-    "cheekSquint": 0.08,
+    "cheekSquint": 0.18,
     "eyeSquint": 0.04,
-    "eyeBlink": -0.05,
-    "eyeWide": 0.08,
-    "browInnerUp": 0.08,
+    "eyeBlink": -0.10,
+    "eyeWide": 0.22,
+    "browInnerUp": 0.12,
     "browOuterUp": 0.06,
 }
 """The face at rest: lips closed, a trace of a smile, eyes a little wider than the scan's."""
@@ -32,15 +32,22 @@ SMILE: Mapping[str, float] = {
     "mouthSmile": 0.46,
     "cheekSquint": 0.38,
     "eyeSquint": 0.24,
-    "mouthUpperUp": 0.02,
+    "mouthUpperUp": 0.20,
     "mouthDimple": 0.16,
     "mouthPress": 0.04,
-    "mouthClose": 0.015,
+    "jawOpen": 0.035,
 }
 """What a full smile adds to `REST`."""
 
 _OPEN: Mapping[str, Mapping[str, float]] = {
-    "jaw": {"jawOpen": 0.36, "mouthLowerDown": 0.30, "mouthUpperUp": 0.18, "mouthStretch": 0.12, "mouthSmile": -0.12},
+    "jaw": {
+        "jawOpen": 0.36,
+        "mouthLowerDown": 0.30,
+        "mouthUpperUp": 0.18,
+        "mouthStretch": 0.12,
+        "mouthSmile": -0.12,
+        "tongueRaise": 0.30,
+    },
     "round": {"jawOpen": 0.055, "mouthPucker": 0.72, "mouthFunnel": 0.22, "mouthSmile": -0.30},
     "spread": {
         "jawOpen": 0.055,
@@ -113,7 +120,7 @@ def mouth_weights(articulation: NDArray[np.float32], smile: float = 0.0) -> Weig
     weights["tongueRaise"] *= 1 - 0.8 * close
     # The jaw stays where speech has it, less a third: the cheeks show it; `mouthClose` keeps the lips together.
     weights["jawOpen"] = jaw * (1 - 0.35 * close)
-    weights["mouthClose"] += _SEAL_PER_JAW * weights["jawOpen"] * close
+    weights["mouthClose"] = _SEAL_PER_JAW * weights["jawOpen"] * close
     for key, value in _PRESSED.items():
         weights[key] = weights.get(key, 0.0) + pressed * value
     return weights

@@ -15,34 +15,34 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar.articulation import CHANNELS, TARGETS
+from avatar.articulation import CHANNELS, TARGETS, VISEMES
 from models.making.character.camera import region_of
 from models.making.character.mouth import added, mouth_weights
-from models.making.character.performance import PERFORMANCES, expression
+from models.making.character.performance import PERFORMANCES, nudged
 from models.making.character.pose import Pose
 from models.making.character.presenter import Presenter
 from models.making.character.stage import render
 
 _LOG = logging.getLogger(__name__)
 
-N_POSES = 180
-N_HELD_OUT = 12
+N_POSES = 120
+N_HELD_OUT = 10
 TARGETS_PER_POSE = 4
 INDEX = "index.jsonl"
 
 _EXACT: tuple[tuple[str, int], ...] = (
     ("idle", 0),
-    ("idle", 26),
-    ("idle", 51),
-    ("talk", 17),
-    ("talk", 34),
-    ("talk", 51),
-    ("listen", 20),
-    ("listen", 39),
+    ("talk", 39),
+    ("smile", 14),
+    ("think", 18),
+    ("idle", 50),
+    ("shake", 7),
+    ("surprise", 9),
     ("nod", 7),
-    ("nod", 18),
-    ("smile", 7),
-    ("smile", 13),
+    ("shake", 15),
+    ("listen", 19),
+    ("wink", 9),
+    ("smile", 6),
 )
 """Frames of clips whose poses are among the data exactly."""
 
@@ -76,8 +76,15 @@ def samples(seed: int = 20) -> list[Sample]:
         made.append(Sample(pose_id, 0, pose, rest, smile, split))
         for number in range(1, TARGETS_PER_POSE + 1):
             made.append(Sample(pose_id, number, pose, _articulation(random, number), smile, split))
-    poses = random.permutation(N_POSES)
+    poses = np.concatenate([np.arange(len(_EXACT)), len(_EXACT) + random.permutation(N_POSES - len(_EXACT))])
+    poses = _held_out_early(poses)
     return [made[pose * (TARGETS_PER_POSE + 1) + number] for pose in poses for number in range(TARGETS_PER_POSE + 1)]
+
+
+def _held_out_early(poses: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Every sixth pose is a held-out one until there are no more, so that any beginning can be judged."""
+    held, others = poses[poses >= N_POSES - N_HELD_OUT], poses[poses < N_POSES - N_HELD_OUT]
+    return np.insert(others, np.arange(1, len(held) + 1) * 5, held)
 
 
 def render_mouths(presenter: Presenter, folder: Path, n_samples: int, first: int | None = None) -> int:
@@ -134,49 +141,35 @@ def _speaking(pose: Pose, articulation: NDArray[np.float32], smile: float) -> di
 
 def _exact(pose_id: int) -> tuple[Pose, float]:
     clip, frame = _EXACT[pose_id]
-    pose = PERFORMANCES[clip].pose(frame)
-    smile = 0.0
-    if clip == "smile":
-        smile = (pose.weights["mouthSmile"] - expression()["mouthSmile"]) / (
-            expression(smile=1.0)["mouthSmile"] - expression()["mouthSmile"]
-        )
-    return pose, smile
+    moment = PERFORMANCES[clip].motion(frame)
+    return moment.pose, moment.smile
 
 
 def _somewhere(random: np.random.Generator) -> tuple[Pose, float]:
-    """A pose near one that a clip takes, sometimes smiling."""
-    name = str(random.choice(["idle", "talk", "listen", "nod", "smile"], p=[0.2, 0.4, 0.15, 0.1, 0.15]))
-    clip = PERFORMANCES[name]
-    frame = int(random.integers(clip.n_frames))
-    near = clip.pose(frame)
-    smile = 0.0
-    if name == "smile":
-        smile = float(random.uniform(0, 1))
-    elif random.random() < 0.15:
-        smile = float(random.uniform(0, 0.6))
-    yaw, pitch, roll = random.normal(0, [0.9, 0.8, 0.8])
-    pose = replace(
-        near,
-        yaw=near.yaw + yaw,
-        pitch=near.pitch + pitch,
-        roll=near.roll + roll,
-        lean=near.lean + float(random.normal(0, 0.12)),
-        breath=float(np.clip(near.breath + random.normal(0, 0.2), 0, 1)),
-        weights=expression(smile=smile),
-    )
-    return pose, smile
+    """A pose near one that a clip takes; loops smile at times."""
+    names = ["idle", "talk", "listen", "nod", "shake", "smile", "think", "surprise", "wink"]
+    name = str(random.choice(names, p=[0.13, 0.30, 0.10, 0.08, 0.09, 0.14, 0.07, 0.05, 0.04]))
+    moment = PERFORMANCES[name].motion(int(random.integers(PERFORMANCES[name].n_frames)))
+    yaw, pitch, roll = random.normal(0, [0.7, 0.6, 0.6])
+    return nudged(moment.pose, yaw=float(yaw), pitch=float(pitch), roll=float(roll)), moment.smile
 
 
 def _articulation(random: np.random.Generator, number: int) -> NDArray[np.float32]:
     """What a mouth may do, (7,): mostly visemes and what lies between two of them, at times anything at all."""
     visemes = TARGETS[1:]
-    gain = random.uniform(0.4, 1.1)
+    gain = random.uniform(0.4, 1.15)
     if number == 1:
         mouth = visemes[random.integers(len(visemes))] * gain
-    elif number == TARGETS_PER_POSE and random.random() < 0.6:
-        mouth = random.uniform(0, 1, len(CHANNELS)) ** 2 * random.uniform(0.2, 0.7)
+    elif number == 2 and random.random() < 0.3:
+        mouth = _WIDE * random.uniform(0.75, 1.0)
+    elif number == TARGETS_PER_POSE and random.random() < 0.5:
+        mouth = random.uniform(0, 1, len(CHANNELS)) ** 2 * random.uniform(0.2, 0.8)
     else:
         one, other = visemes[random.choice(len(visemes), 2, replace=False)]
         share = random.uniform(0, 1)
         mouth = (one * share + other * (1 - share)) * gain
     return np.asarray(np.clip(mouth, 0, 1), np.float32)
+
+
+_WIDE = TARGETS[VISEMES.index("AA")] / TARGETS[VISEMES.index("AA")].max()
+"""The jaw as far down as it goes."""

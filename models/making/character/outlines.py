@@ -48,8 +48,8 @@ def brow_lines(head: Head) -> list[tuple[int, CubicSpline]]:
     lines = []
     for side, marks in zip(SIDES, ([21, 20, 19, 18, 17], [22, 23, 24, 25, 26]), strict=True):
         line = head.marks[marks, :2].copy()
-        line[:, 1] -= [0.30, 0.36, 0.38, 0.34, 0.14]
-        line[0, 0] += side * 0.30
+        line[:, 1] -= [0.42, 0.42, 0.50, 0.48, 0.30]
+        line[0, 0] -= side * 0.06
         lines.append((side, _by_length(line)))
     return lines
 

@@ -28,6 +28,9 @@ _LOG = logging.getLogger(__name__)
 _NECK_LEVELS = 40
 """The neck turns in this many steps between shoulders and skull."""
 
+_OF_EYES = ("eyeBlink", "eyeLook")
+"""Expressions that uncover what was hidden, or hide it: no picture can be moved there."""
+
 _LID_FULL_DEG = 28.0
 """The gaze at which the lids follow by a whole `eyeLookUp` or `eyeLookDown`."""
 
@@ -62,6 +65,18 @@ class Presenter:
         self.brows.follow(shaped, skull)
         self.hair.follow(skull)
         self.garment.follow(pose.chest)
+
+    def points(self, pose: Pose) -> Points:
+        """Where points of head, hair and garment are in a pose, (n, 3) cm; the same points in every pose."""
+        shown = {name: value for name, value in pose.weights.items() if not name.startswith(_OF_EYES)}
+        shaped = self.head.shaped(shown)
+        return np.concatenate(
+            [
+                moved(pose.body, self._turned(shaped, pose)),
+                moved(pose.skull, self.hair.outline),
+                moved(pose.chest, self.garment.outline),
+            ]
+        )
 
     def _turned(self, vertices: Points, pose: Pose) -> Points:
         """Vertices (n, 3) with the skull turned on the neck and the chest breathing, before the body leans."""

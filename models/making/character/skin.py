@@ -12,12 +12,12 @@ from models.making.character.config import CharacterConfig
 from models.making.character.head import Head
 from models.making.character.nodes import Shader, image
 from models.making.character.outlines import SIDES, brow_lines, depth_inside, hairline, lip_outline
-from models.making.character.space import Points, fractal_noise, smoothstep
+from models.making.character.space import Points, fractal_noise, smoothstep, value_noise
 
-SKIN_COLOUR = np.array([0.64, 0.39, 0.28])
+SKIN_COLOUR = np.array([0.69, 0.385, 0.245])
 SCALP_COLOUR = np.array([0.063, 0.034, 0.018])
 LIP_COLOUR = np.array([0.43, 0.155, 0.135])
-LINING_COLOUR = np.array([0.48, 0.12, 0.10])
+LINING_COLOUR = np.array([0.33, 0.075, 0.065])
 """Linear RGB."""
 
 
@@ -39,7 +39,7 @@ def skin_material(head: Head, material: str, texture_px: int, config: CharacterC
     roughness = shader.math("ADD", shader.math("MULTIPLY", grain, 0.18), 0.36)
     roughness = shader.math("SUBTRACT", roughness, shader.math("MULTIPLY", gloss, 0.07))
     roughness = shader.math("SUBTRACT", roughness, shader.math("MULTIPLY", lips, 0.13))
-    roughness = shader.math("ADD", roughness, shader.math("MULTIPLY", scalp, 0.3))
+    roughness = shader.math("ADD", roughness, shader.math("MULTIPLY", scalp, 0.5))
 
     skin_relief = shader.math("MULTIPLY", shader.math("ADD", pores, grain), 0.5)
     skin_relief = shader.math("MULTIPLY", skin_relief, shader.math("SUBTRACT", 1.0, lips))
@@ -56,7 +56,7 @@ def skin_material(head: Head, material: str, texture_px: int, config: CharacterC
         Subsurface_Weight=1.0,
         Subsurface_Radius=config.subsurface_radius,
         Subsurface_Scale=config.subsurface_scale,
-        Specular_IOR_Level=0.5,
+        Specular_IOR_Level=shader.math("SUBTRACT", 0.5, shader.math("MULTIPLY", scalp, 0.42)),
     )
     return shader.material
 
@@ -94,7 +94,8 @@ def paint(head: Head, positions: NDArray[np.float32], is_face: bool) -> tuple[ND
     points = flat[covered]
     canvas = _Canvas(points)
     blotches, mottle = fractal_noise(points, 0.55, 1, 4), fractal_noise(points, 2.2, 9, 3)
-    canvas.colour *= 1 + 0.045 * blotches[:, None] * [0.6, 1, 1.1] + 0.035 * mottle[:, None] * [0.5, 1, 1]
+    canvas.colour *= 1 + 0.07 * blotches[:, None] * [0.5, 1, 1.1] + 0.05 * mottle[:, None] * [0.4, 1, 1]
+    _pores(canvas)
     _blush(canvas, head)
     _freckles(canvas)
     if is_face:
@@ -129,13 +130,23 @@ class _Canvas:
         self.colour = self.colour * (1 - weight[:, None]) + colour * weight[:, None]
 
 
+def _pores(canvas: _Canvas) -> None:
+    """Grain as fine as a frame can show, and pores: darker points, widest about the nose."""
+    grain = fractal_noise(canvas.points, 6.5, 31, 2)
+    canvas.colour *= 1 + 0.055 * grain[:, None] * [0.55, 1, 1.05]
+    pore = smoothstep(0.35, 0.85, value_noise(canvas.points, 9.0, 40))
+    x, y, z = canvas.points.T
+    where = smoothstep(4, 7, z) * (0.35 + 0.65 * np.exp(-(((np.abs(x) - 1.4) / 2.2) ** 2) - ((y - 0.5) / 3.2) ** 2))
+    canvas.tint(where * pore, (0.90, 0.80, 0.77))
+
+
 def _blush(canvas: _Canvas, head: Head) -> None:
     marks, points = head.marks, canvas.points
     for side in SIDES:
         right = side < 0
         cheek = marks[41 if right else 46] + [side * 0.9, -2.7, -0.5]
         eye = (marks[36:42] if right else marks[42:48]).mean(axis=0)
-        canvas.tint(0.55 * canvas.spot(cheek, (2.2, 1.6, 2.6)), (1.03, 0.76, 0.75))
+        canvas.tint(0.66 * canvas.spot(cheek, (2.2, 1.6, 2.6)), (1.04, 0.70, 0.70))
         canvas.tint(0.42 * canvas.spot(eye + [0, -1.0, 0], (1.6, 0.55, 2)), (0.86, 0.76, 0.80))
         canvas.tint(0.55 * canvas.spot(eye + [0, 0.75, 0], (1.7, 0.5, 2)), (0.80, 0.66, 0.62))
         canvas.tint(0.5 * canvas.spot(np.array([side * 8.2, 2.5, 0]), (1.6, 3, 3)), (1.05, 0.78, 0.74))
@@ -176,8 +187,8 @@ def _brow_shadow(canvas: _Canvas, head: Head) -> None:
     for _, line in brow_lines(head):
         distance, nearest = cKDTree(line(along)).query(canvas.points[:, :2])
         position = along[nearest]
-        shadow = np.exp(-((distance / (0.36 - 0.2 * position)) ** 2)) * (canvas.points[:, 2] > 5)
-        canvas.tint(0.24 * shadow * smoothstep(-0.02, 0.15, position + 0.1), (0.55, 0.45, 0.40))
+        shadow = np.exp(-((distance / (0.42 - 0.2 * position)) ** 2)) * (canvas.points[:, 2] > 5)
+        canvas.tint(0.20 * shadow * smoothstep(-0.02, 0.15, position + 0.1), (0.55, 0.45, 0.40))
 
 
 def _mouth_lining(canvas: _Canvas) -> None:

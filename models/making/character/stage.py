@@ -52,11 +52,16 @@ def build_stage(config: CharacterConfig) -> None:
     _settings(config)
 
 
-def render(path: Path, n_samples: int, region: Region | None = None) -> None:
-    """Render the frame, or a region of it, to a PNG; the file appears whole or not at all."""
+def render(path: Path, n_samples: int, region: Region | None = None, scale: float = 1.0) -> None:
+    """Render the frame, or a region of it, to a PNG; the file appears whole or not at all.
+
+    Args:
+        scale: size of the picture over the frame's, in whole hundredths.
+    """
     scene = bpy.context.scene
     frame = scene.render
     scene.cycles.samples = n_samples
+    frame.resolution_percentage = round(100 * scale)
     frame.use_border = frame.use_crop_to_border = region is not None
     if region is not None:
         frame.border_min_x, frame.border_max_x = region.left / FRAME_PX, (region.left + region.width) / FRAME_PX
