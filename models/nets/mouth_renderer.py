@@ -50,13 +50,13 @@ class RendererConfig:
         fade_px: over how many pixels what the window adds sets in at its border.
     """
 
-    patch: int = 160
-    window: Box = Box(32, 40, 96, 64)
-    widths: tuple[int, int, int] = (48, 96, 96)
+    patch: int = 192
+    window: Box = Box(32, 40, 128, 88)
+    widths: tuple[int, int, int] = (32, 64, 96)
     n_drawn: int = 2
-    window_width: int = 48
-    n_window: int = 3
-    n_full: int = 12
+    window_width: int = 32
+    n_window: int = 2
+    n_full: int = 8
     hidden: int = 128
     n_likeness: int = 4
     n_outline: int = 32

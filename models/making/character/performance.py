@@ -14,6 +14,7 @@ import numpy as np
 
 from models.making.character.mouth import REST, SMILE, Weights, added
 from models.making.character.pose import Pose
+from models.making.character.space import smoothstep
 
 
 def expression(smile: float = 0.0, **extra: float) -> Weights:
@@ -208,8 +209,13 @@ def _talk(frame: int) -> Moment:
     return Moment(pose, eyes=eyes)
 
 
+_TAKES_OVER = (0.3, 0.7)
+
+
 def _towards(share: float, pose: Pose, picture: str) -> Moment:
-    return Moment(between(REST_POSE, pose, share), {"rest": 1 - share, picture: share})
+    # One picture takes over from the other in the middle of the way, quickly: mixed for long, their edges are double.
+    turned = float(smoothstep(_TAKES_OVER[0], _TAKES_OVER[1], np.array(share)))
+    return Moment(between(REST_POSE, pose, share), {"rest": 1 - turned, picture: turned})
 
 
 def _nod(frame: int) -> Moment:

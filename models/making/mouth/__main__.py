@@ -16,7 +16,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
 Mouths_ = Annotated[Path, typer.Option("--mouths", help="Folder of rendered mouth regions (index.jsonl and PNGs).")]
 Checkpoint_ = Annotated[Path, typer.Option("--checkpoint", help="Where training stands; made if it is not there.")]
-PATCH = 160
+PATCH = 192
 
 
 @app.command()
