@@ -50,7 +50,11 @@ class Recipe:
     states: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({"idle": "idle", "listen": "listen", "talk": "talk"})
     )
-    gestures: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({"NOD": "nod", "SMILE": "smile"}))
+    gestures: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType(
+            {name.upper(): name for name in ("nod", "shake", "smile", "think", "surprise", "wink")}
+        )
+    )
     tuning: TuningEntry = TuningEntry()
     credits: Sequence[Credit] = (
         Credit(

@@ -241,7 +241,7 @@ def _think(frame: int) -> Moment:
     away, back = 4, 27
     eyes = None
     for start, before, after in ((away, "rest", "think"), (back, "think", "rest")):
-        if start <= frame < start + len(_BLINK):
+        if start <= frame < start + len(_BLINK) - 1:
             # The gaze jumps behind shut lids.
             eyes = blinking(frame, start, look=before if frame < start + 3 else after)
     if eyes is None:
