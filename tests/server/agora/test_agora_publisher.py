@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -13,9 +14,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import psutil
 import pytest
+from av.video.codeccontext import VideoCodecContext
 from prometheus_client import CollectorRegistry
 
 from avatar.errors import AvatarError
@@ -25,7 +28,7 @@ from server.publishers.agora.figures import ChannelFigures
 from server.publishers.agora.publisher import AgoraPublisher, ChannelFailed, Place
 from server.start_request import AgoraSettings, StartRequest
 from tests.server.agora.channels import Channels
-from tests.server.show import Show
+from tests.server.show import Show, number_on
 
 pytestmark = pytest.mark.anyio
 
@@ -399,3 +402,42 @@ async def test_the_sdks_import_stays_in_its_child(channels: Channels) -> None:
     context = ssl._create_default_https_context()
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
+
+
+@pytest.mark.parametrize(("codec", "number", "decoder"), [("H264", 2, "h264"), ("VP8", 1, "vp8")])
+async def test_we_encode_where_that_is_wanted(channels: Channels, codec: str, number: int, decoder: str) -> None:
+    on = air(channels, video_encoding=codec)
+    channels.script(on.channel, "0 connected", "1000 intra", "1400 target 120")
+    async with on.publisher(encoded=True) as publisher:
+        await on.show(publisher, 60)
+        await asyncio.sleep(0.2)
+        assert on.figure("intra_requests_total") == 1
+    there = channels.read(on.channel)
+    assert there.called("encoded") == [f"encoded codec={number} target=150"]
+    packets = there.of("E")
+    assert [one.ms for one in packets] == [40 * n for n in range(60)]
+    assert {one.b for one in packets} == {number}
+    whole = [one for one in packets if one.a == 3]
+    assert len(whole) == 3, "the first, the one asked for, and the first at the new bit rate"
+    assert 1000 < whole[1].ms + 300 < 2000
+    if codec == "H264":
+        assert all(re.match(rb"\x00\x00\x00\x01\x67.*\x00\x00\x00\x01\x68", one.data, re.DOTALL) for one in whole)
+    assert there.called("encoder") == []
+    context = av.CodecContext.create(decoder, "r")
+    assert isinstance(context, VideoCodecContext)
+    decoded = [frame for one in packets for frame in context.decode(av.Packet(one.data))]
+    decoded += context.decode(None)
+    assert len(decoded) == 60
+    for index, frame in enumerate(decoded):
+        assert number_on(np.asarray(frame.to_ndarray(format="gray"), np.uint8)) == index
+    assert np.array_equal(there.sound, SHOW.sound_of(60))
+
+
+async def test_where_we_cannot_encode_the_sdk_does(channels: Channels) -> None:
+    on = air(channels, video_encoding="AV1")
+    async with on.publisher(encoded=True) as publisher:
+        await on.show(publisher, 5)
+    if "ENCODER_MISSING" in on.codes("warning"):  # as on every machine without a GPU that encodes AV1
+        assert len(channels.read(on.channel).of("P")) == 5
+    else:
+        assert len(channels.read(on.channel).of("E")) == 5

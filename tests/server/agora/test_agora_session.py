@@ -74,10 +74,10 @@ async def theatre(tiny_avatar: Path, channels: Channels) -> AsyncIterator[Theatr
 
 
 def speech(seconds: float, seed: int) -> Pcm:
-    """Syllables with pauses, int16 at ``RATE``."""
+    """Syllables, int16 at ``RATE``; what is between them is low, but never still."""
     n = int(seconds * RATE)
     t = np.arange(n) / RATE
-    loud = np.clip(np.sin(2 * np.pi * 1.3 * t + seed) + 0.4, 0, 1)
+    loud = np.clip(np.sin(2 * np.pi * 1.3 * t + seed) + 0.4, 0.02, 1)
     noise = np.random.default_rng(seed).normal(0, 900, n)
     return np.asarray(loud * (7000 * np.sin(2 * np.pi * (140 + 20 * seed) * t) + noise), "<i2")
 
