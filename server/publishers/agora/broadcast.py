@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from server.publishers.agora.channel import Channel
     from server.publishers.agora.encoder import PictureEncoder
 
-LINGER_NS = 150_000_000
+LINGER_NS = 500_000_000
 """How long leaving may wait for the SDK to take what it was not given yet."""
 
 CATCH_UP_NS = 200_000_000

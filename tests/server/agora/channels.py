@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import struct
 import time
@@ -98,14 +99,13 @@ class Channels:
             at += n_bytes
         return Channel(calls, sent)
 
-    def wait(self, channel: str, nth: int, wanted: Callable[[Channel], bool], timeout_s: float = 10) -> Channel:
-        """The channel as soon as it is as wanted. Blocks; for a thread."""
-        end = time.monotonic() + timeout_s
+    async def until(self, channel: str, nth: int, wanted: Callable[[Channel], bool], within_s: float = 30) -> Channel:
+        """The channel as soon as it is as wanted."""
+        end = time.monotonic() + within_s
         while True:
             if self.n_joins(channel) >= nth:
                 there = self.read(channel, nth)
                 if wanted(there):
                     return there
-            if time.monotonic() > end:
-                raise AssertionError(f"{channel} is not as wanted after {timeout_s} s")
-            time.sleep(0.05)
+            assert time.monotonic() < end, f"{channel} is not as wanted after {within_s} s"
+            await asyncio.sleep(0.05)

@@ -88,7 +88,7 @@ async def say(caller: Caller, pcm: Pcm) -> None:
         await caller.voice(pcm[at : at + RATE // 2].tobytes(), RATE)
         await asyncio.sleep(0.1)
     await caller.send("voice_end", event_id="end")
-    async with asyncio.timeout(len(pcm) / RATE + 15):
+    async with asyncio.timeout(len(pcm) / RATE + 60):
         while "speak_ended" not in str(await caller.socket.recv()):
             pass
 
@@ -160,6 +160,8 @@ async def test_a_crash_in_one_channel_disturbs_no_other(theatre: Theatre) -> Non
     first, second = await theatre.start(crashing), await theatre.start(quiet)
     async with calling(first) as one, calling(second) as two:
         await asyncio.gather(say(one, speech(3, 4)), say(two, speech(3, 5)))
+        await theatre.channels.until(crashing, 2, lambda there: bool(there.of("P")))
+        await say(one, speech(1, 6))
         await theatre.server.stop(first)
         await theatre.server.stop(second)
     there, wanted = theatre.channels.read(quiet), np.trim_zeros(at_48k(speech(3, 5)))
