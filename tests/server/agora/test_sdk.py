@@ -13,7 +13,7 @@ import pytest
 from server.doctor import findings
 from server.publishers.agora import sdk
 from server.publishers.agora.publisher import check_place
-from tests.server.running import running
+from tests.server.running import START, running
 
 pytestmark = pytest.mark.anyio
 
@@ -63,10 +63,10 @@ def test_the_doctor_says_how_to_install_the_sdk(there: Path) -> None:
 async def test_without_the_sdk_sessions_are_refused_and_all_else_works(there: Path) -> None:
     shutil.rmtree(there)
     async with running(may_start=check_place) as server:
-        refused = await server.http.post("/session/start", json={"avatar_id": "ava"})
-        assert refused.status_code == 400
-        with pytest.raises(AssertionError, match="PUBLISHER_UNAVAILABLE.*pip install"):
-            await server.start()
+        refused = await server.http.post("/session/start", json=dict(START))
+        assert refused.status_code == 503
+        assert refused.json()["code"] == "PUBLISHER_UNAVAILABLE"
+        assert "pip install 'open-avatar[agora]'" in refused.json()["message"]
         assert (await server.http.get("/healthz")).status_code == 200
 
 
