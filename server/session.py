@@ -144,6 +144,8 @@ class Session:
         self._state = "idle"
         self._utterance: Utterance | None = None
         self._n_played = 0
+        self._told_next: list[Event] = []
+        """What is true when the next frame is shown: that speech has faded, or has come to its end."""
 
     @property
     def sample_rate(self) -> int:
@@ -179,7 +181,9 @@ class Session:
         for publisher in self._publishers:
             publisher.flush()
         if self._utterance:
-            self.emit({"event": "speak_interrupted", **self._played()})
+            if self._fade:
+                self._n_played += FADE_MS * self.sample_rate // 1000
+            self._told_next.append({"event": "speak_interrupted", **self._played()})
             self._utterance = None
         self._plan_ahead()
 
@@ -290,6 +294,9 @@ class Session:
         for publisher in self._publishers:
             publisher.publish(frame)
         self._next_shown += 1
+        due, self._told_next = self._told_next, []
+        for event in due:
+            self.emit(event)
         self._tell(plan)
         waited_ns = self._clock.now_ns() - self._heard_ns if plan.begins and self._heard_ns else None
         self._heard_ns = None if plan.begins else self._heard_ns
@@ -325,7 +332,11 @@ class Session:
             )
         self._n_played += plan.n_speech
         if plan.ends:
-            self.emit({"event": "speak_ended", **self._played()})
+            ended: Event = {"event": "speak_ended", **self._played()}
+            if 2 * plan.n_speech > plan.tick.n_samples:
+                self._told_next.append(ended)  # the end is nearer to the next frame than to this
+            else:
+                self.emit(ended)
             self._utterance = None
 
     def _played(self) -> Event:
