@@ -22,16 +22,20 @@ def assemble(
     crf: Annotated[int, typer.Option(help="x264's constant rate factor of the clips.")] = 15,
     look: Annotated[Path | None, typer.Option(help="Also write a picture of the joins.")] = None,
 ) -> None:
-    """Write an avatar that loads."""
+    """Write an avatar that loads.
+
+    The clips idle, listen and talk are its states; every other one is the gesture of its name.
+    """
     from models.bundles import read_mask
     from models.making.assemble.folder import Recipe, write_avatar
     from models.making.assemble.footage import read_footage
     from models.making.assemble.join_sheet import join_sheet
     from models.making.assemble.joins import find_joins
 
-    recipe = Recipe(version=version, crf=crf)
-    gestures = set(recipe.gestures.values())
-    names = sorted({*recipe.states.values(), *gestures})
+    states = set(Recipe().states.values())
+    gestures = {folder.name for folder in clips.iterdir() if folder.is_dir()} - states
+    recipe = Recipe(version=version, crf=crf, gestures={name.upper(): name for name in sorted(gestures)})
+    names = sorted(states | gestures)
     console = Console()
     try:
         footage = [

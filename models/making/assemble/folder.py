@@ -50,11 +50,7 @@ class Recipe:
     states: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({"idle": "idle", "listen": "listen", "talk": "talk"})
     )
-    gestures: Mapping[str, str] = field(
-        default_factory=lambda: MappingProxyType(
-            {name.upper(): name for name in ("nod", "shake", "smile", "think", "surprise", "wink")}
-        )
-    )
+    gestures: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     tuning: TuningEntry = TuningEntry()
     credits: Sequence[Credit] = (
         Credit(
