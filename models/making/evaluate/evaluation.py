@@ -49,9 +49,11 @@ class Material:
 
 
 def evaluate(
-    material: Material, avatar_id: str, folders: list[Path], out: Path, console: Console
+    material: Material, avatar_id: str, folders: list[Path], out: Path, console: Console, script_s: float = SCRIPT_S
 ) -> tuple[Figures, Mapping[str, str]]:
     """Measure, and draw pictures into the folder ``out``; returns also the pictures' files by their captions.
+
+    Joins are those of a session of ``script_s``.
 
     Raises:
         AvatarError: no such avatar, or one without a mouth of its own; the film is not of the programme.
@@ -65,7 +67,7 @@ def evaluate(
     heard = figures_of(SHARED_ENCODER, material.speech, material.recordings, console)
     sets = _sets(programme)
     judge = Judge(lips, programme) if programme.spoken else None
-    session = scripted_session(avatar.bundle, SCRIPT_S)
+    session = scripted_session(avatar.bundle, script_s)
     with Progress(console=console) as bars:
         task = bars.add_task("looking at joins")
         joins = judge_joins(avatar.bundle, session, lambda done, n: bars.update(task, completed=done, total=n))
