@@ -455,3 +455,45 @@ def test_frames_taken_back_anywhere_are_planned_the_same_again(seed: int) -> Non
             jumpy.run(n)
     assert [plan.shot for plan in straight.plans] == [plan.shot for plan in jumpy.plans]
     assert straight.happened == jumpy.happened
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_is_asked_for_begins_and_ends_once_or_is_ignored(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    stage = Stage()
+    asked: set[str] = set()
+    refused: set[str] = set()
+
+    def moment() -> Moment | None:
+        offset_s = float(rng.choice([0, 0, 0.2, -0.2, 1]))
+        of = str(rng.choice(["", "", SPEECH, *map(str, range(len(asked) + 2))]))
+        at = Moment(offset_s if of else abs(offset_s), of, "start" if rng.random() < 0.5 else "end")
+        return at if rng.random() < 0.6 else None
+
+    for _ in range(250):
+        chance = rng.random()
+        if chance < 0.08:
+            block = []
+            for _ in range(int(rng.integers(1, 5))):
+                actions: list[Action] = [Perform("nod"), Perform("smile"), Pause(0.3), Enter("listen")]
+                action = actions[int(rng.integers(4))]
+                block.append(do(action, moment(), moment(), id=f"{len(asked)}"))
+                asked.add(block[-1].id)
+            how: Composition = ("MERGE", "MERGE", "APPEND", "REPLACE")[int(rng.integers(4))]
+            reception = stage.ask(*block, composition=how)
+            refused |= {one.behaviour.id for one in reception.refused} | {one.id for one in reception.ignored}
+        elif chance < 0.1:
+            stage.say(float(rng.uniform(0.2, 2)), complete=bool(rng.random() < 0.5))
+        elif chance < 0.12 and stage.now > 5:
+            stage.interrupt(int(rng.integers(1, 5)))
+        stage.run(1)
+    stage.ask(do("smile", id="last"), composition="REPLACE")
+    stage.run(60)
+    told = [one for plan in stage.plans for one in plan.happenings]
+    started, ended, ignored = ([one.id for one in told if one.what == what] for what in ("started", "ended", "ignored"))
+    assert started == ended, "one at a time, each to its end"
+    assert len(set(started)) == len(started)
+    assert not set(started) & (set(ignored) | refused)
+    assert set(started) | set(ignored) | refused <= asked | {"last"}
+    assert started[-1] == "last"
+    assert not list(stage.performance.score.unfinished())
