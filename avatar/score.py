@@ -133,11 +133,17 @@ class Times:
         self._fps = fps
         self._speech_end = speech_end
         self._by_key = {entry.key: (part, entry) for part, entry in score.entries()}
+        self._starts: dict[int, int | None] = {}  # found already: one may wait for another, that for a third …
 
     def frames(self, seconds: float) -> int:
         return round(seconds * self._fps)
 
     def start(self, part: Part, entry: Entry) -> int | None:
+        if entry.key not in self._starts:
+            self._starts[entry.key] = self._start(part, entry)
+        return self._starts[entry.key]
+
+    def _start(self, part: Part, entry: Entry) -> int | None:
         mark = self._score.marks[entry.key]
         if mark.start is not None or mark.end is not None:
             return mark.end if mark.start is None else mark.start
