@@ -88,6 +88,28 @@ def no_speech(n: int, random: np.random.Generator) -> Sound:
     return np.asarray(sound * level * 3, np.float32)
 
 
+def in_other_time(sound: Sound, places: NDArray[np.float64]) -> tuple[Sound, NDArray[np.float64]]:
+    """Speech with its time stretched but not its pitch; ``places`` (n,) asks, rising, which sample is heard when.
+
+    Pieces of 25 ms are laid over each other where they fit best (WSOLA, Verhelst and Roelands 1993), so that a place
+    that stands still becomes a sound that is held. Returns the sound (n,) and its true places.
+    """
+    n, size, hop, reach = len(places), 400, 200, 120
+    window = np.asarray(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size), np.float32)
+    padded = np.pad(sound, (size, 2 * size))
+    out, at = np.zeros(n + size, np.float32), size
+    heard: list[int] = []
+    for start in range(0, n, hop):
+        wanted = int(np.clip(places[start], 0, len(sound) - 1)) + size // 2
+        first = max(wanted - reach, 0)
+        goes_on = padded[at + hop : at + hop + size]
+        fits = np.correlate(padded[first : first + size + 2 * reach], goes_on, "valid") if start else np.zeros(1)
+        at = min(first + int(np.argmax(fits)) if start else wanted, len(padded) - size - hop)
+        out[start : start + size] += window * padded[at : at + size]
+        heard.append(at - size // 2)
+    return out[size // 2 : size // 2 + n], np.interp(np.arange(n), np.arange(0, n, hop), heard)
+
+
 def breath(n: int, random: np.random.Generator) -> Sound:
     """Somebody breathing (n,): noise through a wide-open throat, swelling and falling, at most about 1."""
     sound, at = np.zeros(n, np.float32), int(random.uniform(-0.5, 0.5) * SAMPLE_RATE)

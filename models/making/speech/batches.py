@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
+from avatar.articulation import VISEMES
 from avatar.features import HOP_MS, log_mel
-from models.making.speech.augmentation import breath, masked, no_speech, other_throat, spoil
+from models.making.speech.augmentation import breath, in_other_time, masked, no_speech, other_throat, spoil
 from models.making.speech.coarticulation import Track, track
 from models.making.speech.corpus import Recorded, load
 from models.making.speech.utterances import SAMPLE_RATE
@@ -25,6 +26,8 @@ _SILENT_STRETCHES = 0.08
 """Share of stretches in which nobody speaks."""
 
 _NEURAL = 2.0
+_HESITANT = 0.25
+_HELD = [VISEMES.index(name) for name in ("PP", "DD", "RR", "WU", "OO", "AA", "EH", "IH")]
 _LOOK_EVERY = 20
 """Batches between two looks for newly recorded voices."""
 
@@ -101,19 +104,42 @@ class Stretches(IterableDataset[Batch]):
             mel = log_mel(no_speech(n_samples, random), SAMPLE_RATE)
             return mel, np.zeros(len(indices), np.int64), np.zeros((len(indices), 7), np.float32)
         voice = voices[int(random.choice(len(voices), p=shares))]
-        speed = float(np.exp(random.uniform(-0.13, 0.13))) if random.random() < 0.8 else 1.0
+        hesitant = random.random() < _HESITANT
+        speed = float(np.exp(random.uniform(-0.13, 0.13))) if not hesitant and random.random() < 0.8 else 1.0
         source = _string_together(voice, round(n_samples * speed) + 2 * _HOP, random)
         places = np.arange(n_samples) * speed
-        sound = np.interp(places, np.arange(len(source.pcm)), source.pcm).astype(np.float32) / np.float32(32768)
+        heard = source.pcm.astype(np.float32) / np.float32(32768)
+        if hesitant:
+            sound, places = in_other_time(heard, _hesitating(source.track.visemes, n_samples, random))
+        else:
+            sound = np.interp(places, np.arange(len(heard)), heard).astype(np.float32)
         babble = np.zeros(n_samples, np.float32)
         if random.random() < 0.2:
             for _ in range(random.integers(2, 5)):
                 other = _string_together(voices[int(random.integers(len(voices)))], n_samples, random)
                 babble += other.pcm[:n_samples].astype(np.float32)
         mel = log_mel(spoil(sound, babble, random), SAMPLE_RATE)
-        labels = np.minimum(np.round(indices * speed).astype(np.intp), len(source.track.visemes) - 1)
+        times = places[np.minimum(indices * _HOP, n_samples - 1)] / _HOP
+        labels = np.clip(np.round(times).astype(np.intp), 0, len(source.track.visemes) - 1)
         mel = masked(other_throat(mel, random), random)
         return mel, source.track.visemes[labels].astype(np.int64), source.track.articulation[labels]
+
+
+def _hesitating(visemes: NDArray[np.uint8], n_samples: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """Which sample of a stretch is heard when (n_samples,), by a speaker who is quick or slow and holds some sounds."""
+    slow = np.exp(random.uniform(-0.7, 0.0))
+    holdable = np.flatnonzero(np.isin(visemes, _HELD))
+    held = set(random.permutation(holdable)[: random.integers(0, 4)].tolist())
+    steps: list[float] = []
+    at, left, pace = 0.0, 0, slow
+    for _ in range(n_samples // _HOP + 1):
+        if left == 0 and int(at) in held:
+            held.remove(int(at))
+            left, pace = int(random.integers(15, 60)), random.uniform(0.02, 0.2)
+        steps.append(pace if left else slow)
+        left = max(left - 1, 0)
+        at += steps[-1]
+    return np.cumsum(np.repeat(steps, _HOP)[:n_samples])
 
 
 def _string_together(voice: Sequence[Labelled], n_samples: int, random: np.random.Generator) -> Labelled:
