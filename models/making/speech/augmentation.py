@@ -61,20 +61,20 @@ def _long_noise(slope: float) -> Sound:
 def no_speech(n: int, random: np.random.Generator) -> Sound:
     """Sound (n,) in which nobody speaks: digital silence, noise, breath, music, chords with a beat, or clicks."""
     level = np.float32(10 ** (random.uniform(-75, -12) / 20))
-    kind = random.integers(7)
+    kind = random.integers(9)
     if kind == 0:
         return np.zeros(n, np.float32)
     if kind == 1:
         return noise(n, random) * level
     if kind == 2:
         return breath(n, random) * level
-    if kind in {3, 4}:
+    if kind >= 5:
         sound = music(n, random)
         if random.random() < 0.4:
             sound = sound + noise(n, random) * np.float32(10 ** (random.uniform(-40, 0) / 20))
-        return np.asarray(sound * level, np.float32)
+        return np.asarray(np.clip(sound * 10 ** (random.uniform(-45, -12) / 20), -1, 1), np.float32)
     seconds = np.arange(n, dtype=np.float32) / SAMPLE_RATE
-    if kind == 5:
+    if kind == 3:
         sound = np.zeros(n, np.float32)
         for note in random.integers(36, 84, random.integers(1, 5)):
             hertz = 440 * 2 ** ((note - 69) / 12)
@@ -142,6 +142,7 @@ def music(n: int, random: np.random.Generator) -> Sound:
     parts = [part for part in ("chords", "melody", "bass", "drums") if random.random() < 0.55] or ["melody"]
     for part in parts:
         loud, overtones = random.uniform(0.3, 1), int(random.integers(1, 12))
+        damping = random.choice([0.0, random.uniform(0, 3)])  # of a string, whose higher harmonics die sooner
         roll, decay, vibrato = random.uniform(0.6, 2), random.choice([0.3, 1.5, 6.0]), random.uniform(0, 0.012)
         at = -int(random.integers(beat))
         while at < n:
@@ -159,7 +160,8 @@ def music(n: int, random: np.random.Generator) -> Sound:
                 for note in random.choice(scale, 3 if part == "chords" else 1):
                     hertz = 440 * 2 ** ((octave + int(note) - 69) / 12)
                     phase = 2 * np.pi * hertz * time + vibrato * hertz / 5 * np.sin(2 * np.pi * 5 * time)
-                    tone = sum(np.sin(k * phase) / k**roll for k in range(1, overtones + 1) if k * hertz < 7500)
+                    harmonics = range(1, min(overtones, int(7500 / hertz)) + 1)
+                    tone = sum(np.sin(k * phase) * np.exp(-damping * k * time) / k**roll for k in harmonics)
                     envelope = np.exp(-time * decay) * np.minimum(time / random.uniform(0.003, 0.08), 1)
                     envelope *= np.minimum((last - first) / SAMPLE_RATE - time, 0.03) / 0.03
                     sound[first:last] += np.asarray(loud * tone * envelope, np.float32)
