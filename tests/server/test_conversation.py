@@ -141,6 +141,14 @@ async def test_states_and_gestures_are_shown(theatre: Theatre) -> None:
         await caller.send("special", content='<gesture name="fly"/>')
         ignored = await caller.event("action_ignored")
         assert ignored["name"] == "fly"
+        content = '<bml><head id="h" lexeme="SMILE" amount="1" start="0.2"/><wait start="h:end+x" duration="1"/></bml>'
+        await caller.send("special", content=content, event_id="s1")
+        warnings = [await caller.event("warning") for _ in range(2)]
+        assert [one["code"] for one in warnings] == ["ATTRIBUTE_IGNORED", "ATTRIBUTE_WRONG"]
+        assert {one["event_id"] for one in warnings} == {"s1"}
+        smile = {"name": "SMILE", "id": "h", "event_id": "s1"}
+        assert await caller.event("action_started") == {"event": "action_started", **smile}
+        assert await caller.event("action_ended") == {"event": "action_ended", **smile}
         await caller.speaks()
         await theatre.server.stop(answer)
 
