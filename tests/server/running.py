@@ -202,7 +202,7 @@ async def _serving(server: AvatarServer, listeners: list[Listener]) -> AsyncIter
         serving = tasks.create_task(server.serve())
         await server.listening.wait()
         host, port = server.address
-        async with httpx.AsyncClient(base_url=f"http://{host}:{port}", headers={"x-api-key": KEY}) as http:
+        async with httpx.AsyncClient(base_url=f"http://{host}:{port}", headers={"x-api-key": KEY}, timeout=30) as http:
             try:
                 yield Running(server, http, server.sessions, listeners)
             finally:
