@@ -25,7 +25,7 @@ class AvatarNotFound(AvatarError):
     """An avatar that no folder of this server has."""
 
     def __init__(self, avatar_id: str, known: tuple[str, ...]) -> None:
-        super().__init__(f"There is no avatar '{avatar_id}'; known are: {', '.join(known) or 'none'}")
+        super().__init__(f"There is no avatar '{avatar_id[:64]}'; known are: {', '.join(known) or 'none'}")
         self.avatar_id = avatar_id
         self.known = known
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Mount, WebSocketRoute
 
+from avatar.errors import AvatarError
 from server import http
-from server.errors import ApiError
+from server.cross_origin import CrossOrigin
 from server.metrics import Metrics
+from server.openapi import openapi_operation
+from server.operations import PROTOCOL, Operation, routes
 from server.sessions import OpenSession, Sessions
 from server.settings import Settings
 from server.speech_socket import speech_socket
 from server.start_request import StartRequest
-from server.tokens import ApiKeys, SessionTokens, new_token_secret
+from server.tokens import ApiKeys, SessionTokens, StudioPasses, new_token_secret
 
 
 def create_app(
@@ -26,6 +30,7 @@ def create_app(
     known_avatars: Callable[[], Collection[str]],
     *,
     resources: Sequence[AbstractAsyncContextManager[object]] = (),
+    operations: Sequence[Operation] = (),
     extra_routes: Sequence[BaseRoute] = (),
     metrics: Metrics | None = None,
     may_start: Callable[[StartRequest], None] = lambda request: None,
@@ -36,11 +41,15 @@ def create_app(
         open_session: makes an avatar ready for one session.
         known_avatars: ids that a start may ask for.
         resources: entered before the first session and left after the last one.
+        operations: REST calls besides the protocol's own.
         extra_routes: served beside the protocol. They find the sessions at ``request.app.state.sessions``.
         metrics: where figures go; new ones by default.
         may_start: see ``Sessions``.
     """
-    tokens = SessionTokens(settings.token_secret or new_token_secret(), settings.longest_session_s)
+    keys = ApiKeys(settings.api_keys)
+    secret = settings.token_secret or new_token_secret()
+    tokens = SessionTokens(secret, settings.longest_session_s)
+    settings = dataclasses.replace(settings, api_keys=(), token_secret="")
     sessions = Sessions(settings, tokens, open_session, known_avatars, metrics or Metrics(), may_start=may_start)
 
     @asynccontextmanager
@@ -51,30 +60,21 @@ def create_app(
             async with sessions:
                 yield
 
-    routes = [*_routes(), *extra_routes]
-    prefixed = [Mount(settings.path_prefix, routes=routes)] if settings.path_prefix else []
+    table = [*PROTOCOL, *operations]
+    served: list[BaseRoute] = [
+        *routes([*table, openapi_operation(table)]),
+        WebSocketRoute("/session/{session_id}/ws", speech_socket),
+        *extra_routes,
+    ]
+    prefixed = [Mount(settings.path_prefix, routes=served)] if settings.path_prefix else []
     app = Starlette(
-        routes=[*routes, *prefixed],
-        middleware=[Middleware(http.CrossOrigin)],
-        exception_handlers={ApiError: http.refused, HTTPException: http.not_served, Exception: http.broken},
+        routes=[*served, *prefixed],
+        middleware=[Middleware(CrossOrigin)],
+        exception_handlers={AvatarError: http.refused, HTTPException: http.not_served, Exception: http.broken},
         lifespan=lifespan,
     )
     app.state.settings = settings
     app.state.sessions = sessions
-    app.state.api_keys = ApiKeys(settings.api_keys)
+    app.state.api_keys = keys
+    app.state.studio_passes = StudioPasses(secret)
     return app
-
-
-def _routes() -> list[BaseRoute]:
-    """The protocol's, in every spelling that its clients use."""
-    routes: list[BaseRoute] = []
-    for start in ("/session", "/sessions", "/v1/session", "/v1/sessions"):
-        routes.append(Route(f"{start}/start", http.start, methods=["POST"]))
-        routes.append(Route(f"{start}/stop", http.stop, methods=["DELETE", "POST"]))
-    return [
-        *routes,
-        WebSocketRoute("/session/{session_id}/ws", speech_socket),
-        Route("/healthz", http.healthz),
-        Route("/readyz", http.readyz),
-        Route("/metrics", http.metrics),
-    ]

@@ -147,11 +147,13 @@ def speak(
 @app.command(name="list")
 def list_avatars(avatar_dirs: AvatarDirs = "", as_json: AsJson = False) -> None:
     """Lists the avatars, with their states and gestures."""
-    from server.avatar_routes import as_json as to_json
+    import msgspec
+
+    from server.avatar_routes import described
 
     summaries = _catalogue(avatar_dirs).summaries()
     if as_json:
-        _print_json({"avatars": [to_json(summary) for summary in summaries]})
+        _print_json({"avatars": [msgspec.to_builtins(described(summary)) for summary in summaries]})
         return
     rows = Table("id", "name", "version", "size", "fps", "states", "gestures", "mouth")
     for one in summaries:

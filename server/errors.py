@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from enum import IntEnum
 
-from avatar.errors import AudioError, AvatarError, BacklogFull, BundleError, UnknownState
+from avatar.errors import AudioError, AvatarError, AvatarNotFound, BacklogFull, BundleError, UnknownState
 
 
 class CloseCode(IntEnum):
@@ -83,11 +83,10 @@ class SessionNotFound(ApiError):
         super().__init__("There is no such session, or it has ended")
 
 
-class AvatarNotFound(ApiError):
-    status, error, code = 404, "Not found", "AVATAR_NOT_FOUND"
+class AvatarUnknown(ApiError):
+    """What ``avatar.errors.AvatarNotFound`` is over HTTP."""
 
-    def __init__(self, avatar_id: str, known: Collection[str]) -> None:
-        super().__init__(f"There is no avatar '{avatar_id}'; this server has: {', '.join(sorted(known)) or 'none'}")
+    status, error, code = 404, "Not found", "AVATAR_NOT_FOUND"
 
 
 class EndpointNotFound(ApiError):
@@ -96,6 +95,14 @@ class EndpointNotFound(ApiError):
 
 class MethodNotAllowed(ApiError):
     status, error, code = 405, "Method not allowed", "METHOD_NOT_ALLOWED"
+
+    def __init__(self, message: str, allowed: str) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Allow": self.allowed}
 
 
 class PayloadTooLarge(ApiError):
@@ -107,6 +114,20 @@ class Unavailable(ApiError):
 
     status, error = 503, "Service unavailable"
     retry_after_s = 10
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Retry-After": str(self.retry_after_s)}
+
+
+class TooManyStarts(ApiError):
+    """Of one key, in a minute."""
+
+    status, error, code = 429, "Too many requests", "RATE_LIMITED"
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -140,9 +161,17 @@ class CommandError(AvatarError):
         self.event_id = event_id
 
 
+def api_error(error: AvatarError) -> ApiError:
+    """How a refusal looks over HTTP."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, AvatarNotFound):
+        return AvatarUnknown(str(error))
+    return ApiError("Something went wrong on this server")
+
+
 EVENT_CODES: Mapping[type[AvatarError], str] = {
     AudioError: "INVALID_AUDIO",
-    BacklogFull: "BACKLOG_FULL",
     UnknownState: "UNKNOWN_STATE",
     BundleError: "AVATAR_BROKEN",
 }
@@ -150,7 +179,9 @@ EVENT_CODES: Mapping[type[AvatarError], str] = {
 
 
 def error_event(error: AvatarError, event_id: str = "") -> dict[str, str]:
-    """The event that tells a client why its message was refused."""
+    """The event that tells a client why its message was refused: a warning where the message itself was right."""
+    if isinstance(error, BacklogFull):
+        return {"event": "warning", "code": "BACKLOG_FULL", "message": str(error), "event_id": event_id}
     if isinstance(error, CommandError):
         return {
             "event": "error",

@@ -13,6 +13,7 @@ from avatar.audio import Pcm
 from avatar.cues import Block
 from server.errors import CloseCode
 from server.outbox import Outbox
+from server.rest_types import SessionInfo, SessionState
 from server.settings import Settings
 from server.speech_audio import SpeechDecoder
 from server.start_request import StartRequest
@@ -153,6 +154,26 @@ class LiveSession:
             self._outbox.put(event)
         elif not self.attended.is_set():
             self._unheard.append(event)
+
+    def info(self) -> SessionInfo:
+        """What its owner may know of it."""
+        now = self._now()
+        if self.performing is None:
+            state: SessionState = "loading"
+        elif not self._initialised:
+            state = "waiting for init"
+        else:
+            state = "live" if self._outbox else "client lost"
+        return SessionInfo(
+            session_id=self.id,
+            avatar_id=self.request.avatar_id,
+            channel=self.request.agora.channel,
+            uid=self.request.agora.uid,
+            state=state,
+            speaking=self._speaking,
+            age_s=round(now - self._started, 3),
+            unheard_s=round(now - self._heard, 3),
+        )
 
     def end(self, ending: Ending) -> None:
         """Asks for the end; the first reason counts."""

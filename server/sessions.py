@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection
 from types import TracebackType
 from typing import Self
 
-from avatar.errors import AvatarError
-from server.errors import AvatarNotFound, CapacityExceeded, Draining, InvalidToken, SessionNotFound
+from avatar.errors import AvatarError, AvatarNotFound
+from server.errors import CapacityExceeded, Draining, InvalidToken, SessionNotFound, TooManyStarts
+from server.limits import Allowance
 from server.live_session import Ending, LiveSession, Performing
 from server.metrics import Metrics
 from server.settings import Settings
@@ -59,6 +61,7 @@ class Sessions:
         self._may_start = may_start
         self._live: dict[str, LiveSession] = {}
         self._work: dict[str, asyncio.Task[None]] = {}
+        self._starts: dict[str, Allowance] = {}  # by owner, of whom there are as many as keys
         self._tasks = asyncio.TaskGroup()
         self.is_draining = False
 
@@ -77,22 +80,27 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._present())
 
-    def start(self, request: StartRequest, owner: str) -> LiveSession:
+    async def start(self, request: StartRequest, owner: str) -> LiveSession:
         """Begins a session. A session of this owner in the same place (app, channel, uid) has to leave it first.
 
         Raises:
-            Draining, AvatarNotFound, CapacityExceeded, and what ``may_start`` raises
+            Draining, AvatarNotFound, TooManyStarts, CapacityExceeded, and what ``may_start`` raises
         """
+        known = await asyncio.to_thread(self.known_avatars)
         if self.is_draining:
             raise Draining
-        known = self.known_avatars()
         if request.avatar_id not in known:
-            raise AvatarNotFound(request.avatar_id, known)
+            raise AvatarNotFound(request.avatar_id, tuple(sorted(known)))
         self._may_start(request)
         place = _place(request)
-        before = [live for live in self._present() if live.owner == owner and _place(live.request) == place]
+        own = self.of_owner(owner)
+        before = [live for live in own if _place(live.request) == place]
         if len(self) - len(before) >= self._settings.max_sessions:
             raise CapacityExceeded(f"{len(self)} of {self._settings.max_sessions} sessions are in use")
+        most = self._settings.max_sessions_per_key
+        if most and len(own) - len(before) >= most:
+            raise CapacityExceeded(f"{len(own)} of {most} sessions of this key are in use")
+        self._count_start(owner)
         for old in before:
             old.end(Ending.EVICTED)
 
@@ -101,6 +109,10 @@ class Sessions:
         self._work[live.id] = self._tasks.create_task(self._live_through(live, before), name=f"session {live.id}")
         log.info("session started", extra={"session": live.id, "avatar": request.avatar_id})
         return live
+
+    def of_owner(self, owner: str) -> list[LiveSession]:
+        """The sessions that a key started, the oldest first."""
+        return [live for live in self._present() if live.owner == owner]
 
     def get(self, session_id: str) -> LiveSession:
         """A session that lives.
@@ -117,26 +129,26 @@ class Sessions:
         """The session that a token opens.
 
         Raises:
-            InvalidToken: it opens none, or none any more.
+            InvalidToken: it opens none.
+            SessionNotFound: it was a session's that has ended, perhaps with an earlier process.
         """
-        try:
-            return self.get(self.tokens.session_id(token))
-        except SessionNotFound:
-            raise InvalidToken from None
+        return self.get(self.tokens.session_id(token))
 
     def admit(self, session_id: str, token: str | None) -> LiveSession:
         """The session that a WebSocket is for; None as its token: it has not come yet.
 
         Raises:
-            InvalidToken: the token does not open this session, or there is no such session. Which it is, nobody learns.
+            InvalidToken: the token is not this session's, or there is none and no such session.
+            SessionNotFound: the token is right, but its session has ended. Only who has it learns this.
         """
-        try:
-            live = self.get(session_id) if token is None else self.of_token(token)
-        except SessionNotFound:
-            raise InvalidToken from None
-        if live.id != session_id:
+        if token is None:
+            try:
+                return self.get(session_id)
+            except SessionNotFound:
+                raise InvalidToken from None
+        if self.tokens.session_id(token) != session_id:
             raise InvalidToken
-        return live
+        return self.get(session_id)
 
     async def stop(self, live: LiveSession) -> None:
         """Ends a session; returns when it has left its publishers."""
@@ -156,6 +168,13 @@ class Sessions:
 
     def _present(self) -> list[LiveSession]:
         return [live for live in self._live.values() if live.ending is None]
+
+    def _count_start(self, owner: str) -> None:
+        per_minute = self._settings.max_starts_per_minute
+        starts = self._starts.setdefault(owner, Allowance(per_minute / 60, per_minute, self._now))
+        if not starts.take():
+            message = f"This key has started {per_minute} sessions in the last minute, as many as it may"
+            raise TooManyStarts(message, math.ceil(starts.wait_s))
 
     async def _live_through(self, live: LiveSession, before: Collection[LiveSession]) -> None:
         self.metrics.sessions.inc()

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from server.errors import SettingsError
 from server.publishers.offers import ice_server
+from server.tokens import HASHED, hashed_key
 
 T = TypeVar("T")
 Read = Callable[[str], object]
@@ -70,6 +71,13 @@ def _ice_servers(text: str) -> tuple[str, ...]:
     return _list(text)
 
 
+def _api_keys(text: str) -> tuple[str, ...]:
+    for key in _list(text):
+        if key.startswith(HASHED):
+            hashed_key(key)
+    return _list(text)
+
+
 def _url(text: str) -> str:
     parts = urlsplit(text)
     if text and (parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc or parts.query):
@@ -112,9 +120,9 @@ class Settings:
     )
     api_keys: tuple[str, ...] = _setting(
         (),
-        "keys that callers send as `x-api-key` (none: one is made and printed once)",
-        _list,
-        "a comma-separated list",
+        "keys that callers send as `x-api-key`, or `sha256:` and the hash of one (none: one is made and printed once)",
+        _api_keys,
+        "a comma-separated list; hashes have 64 hexadecimal digits",
         secret=True,
     )
     token_secret: str = _setting(
@@ -123,6 +131,9 @@ class Settings:
         _secret,
         "at least 32 bytes of text",
         secret=True,
+    )
+    default_app_id: str = _setting(
+        "", "the Agora project of sessions that start with `POST /endpoint`, which names none", str, "an Agora app id"
     )
     publishers: tuple[str, ...] = _setting(
         ("webrtc",), "where pictures and sound go", *_some_of("agora", "webrtc", "recording"), flag="--publisher"
@@ -145,6 +156,18 @@ class Settings:
     )
     max_sessions: int = _setting(
         8, "how many sessions may live at once; more are refused with 503", _whole(1, 10_000), "a whole number from 1"
+    )
+    max_sessions_per_key: int = _setting(
+        0,
+        "how many sessions of one key may live at once; more are refused with 503",
+        _whole(0, 10_000),
+        "a whole number, 0 for no limit",
+    )
+    max_starts_per_minute: int = _setting(
+        600,
+        "how many sessions one key may start in a minute; more are refused with 429",
+        _whole(0, 1_000_000),
+        "a whole number, 0 for no limit",
     )
     idle_timeout_s: float = _setting(
         120.0, "ends a session that hears nothing, unless its start says otherwise", _number(0), SECONDS
@@ -171,6 +194,13 @@ class Settings:
         "largest WebSocket message (8 MiB hold two minutes of PCM16 at 24 kHz)",
         _whole(1024, 2**31 - 1),
         "a whole number from 1024",
+    )
+    max_messages_per_s: int = _setting(
+        1000,
+        "how many WebSocket messages a client may send in a second, with ten seconds' worth at once; "
+        "more are refused with a warning",
+        _whole(0, 1_000_000),
+        "a whole number, 0 for no limit",
     )
     max_backlog_s: float = _setting(
         600.0, "how much speech may wait in a session; more is refused", _number(1), "a number of seconds from 1"

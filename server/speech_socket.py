@@ -10,6 +10,7 @@ from starlette.websockets import WebSocket
 
 from avatar.errors import AvatarError
 from server.errors import ApiError, CloseCode, CommandError, error_event
+from server.limits import Allowance
 from server.live_session import LiveSession, Performing
 from server.outbox import Outbox
 from server.sessions import Sessions
@@ -32,12 +33,18 @@ from server.wire import (
 
 log = logging.getLogger(__name__)
 
+BURST_S = 10
+"""Seconds' worth of messages that may come at once: a client may send a whole utterance in pieces of 10 ms."""
+
+TOO_FAST = "Messages come too fast: some were refused"
+
 
 async def speech_socket(websocket: WebSocket) -> None:
     """Serves ``/session/{session_id}/ws``.
 
-    A wrong token is refused at the handshake with HTTP 401: the protocol's clients try again for ever if they are let
-    in and then shown out. A socket without any token may bring it in ``init``.
+    A wrong token is refused at the handshake with HTTP 401, and that of a session that has ended with 404: the
+    protocol's clients try again for ever if they are let in and then shown out. A socket without any token may bring it
+    in ``init``.
     """
     sessions: Sessions = websocket.app.state.sessions
     settings: Settings = websocket.app.state.settings
@@ -53,7 +60,7 @@ async def speech_socket(websocket: WebSocket) -> None:
     async with asyncio.TaskGroup() as tasks:
         delivery = tasks.create_task(outbox.deliver(websocket))
         try:
-            conversation = _Conversation(websocket, sessions, live, outbox, settings.token_wait_s)
+            conversation = _Conversation(websocket, sessions, live, outbox, settings)
             await conversation.listen(trusted=token is not None)
         finally:
             live.detach(outbox)
@@ -70,13 +77,15 @@ class _Conversation:
     """What is said over one socket."""
 
     def __init__(
-        self, websocket: WebSocket, sessions: Sessions, live: LiveSession, outbox: Outbox, token_wait_s: float
+        self, websocket: WebSocket, sessions: Sessions, live: LiveSession, outbox: Outbox, settings: Settings
     ) -> None:
         self._websocket = websocket
         self._sessions = sessions
         self._live = live
         self._outbox = outbox
-        self._token_wait_s = token_wait_s
+        self._token_wait_s = settings.token_wait_s
+        self._messages = Allowance(settings.max_messages_per_s, BURST_S * settings.max_messages_per_s)
+        self._warnings = Allowance(1, 1)
         self._performing: Performing | None = None  # as soon as ``init`` came
 
     async def listen(self, *, trusted: bool) -> None:
@@ -86,8 +95,12 @@ class _Conversation:
         elif not await self._introduced():
             self._outbox.close(CloseCode.POLICY, "the first message must be init with the session_token")
         while (text := await self._receive()) is not None:
-            if not self._outbox.is_closed:
+            if self._outbox.is_closed:
+                continue
+            if self._messages.take():
                 await self._follow(text)
+            else:
+                self._refuse_for_rate()
 
     async def _receive(self) -> str | bytes | None:
         message = await self._websocket.receive()
@@ -95,6 +108,12 @@ class _Conversation:
             return None
         text: str | None = message.get("text")
         return message["bytes"] if text is None else text
+
+    def _refuse_for_rate(self) -> None:
+        """Messages that came before are followed; this one is not, and the client is told once a second."""
+        self._sessions.metrics.refusals.labels("RATE_LIMITED").inc()
+        if self._warnings.take():
+            self._outbox.put({"event": "warning", "code": "RATE_LIMITED", "message": TOO_FAST})
 
     async def _introduced(self) -> bool:
         """Whether a socket that came without a token brings it now."""

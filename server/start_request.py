@@ -1,46 +1,31 @@
-"""The body of ``POST /session/start``, which ``init`` repeats."""
+"""What a caller wants of a session, in whichever dialect it was said."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
-from server.errors import InvalidJson, ValidationFailed
-
-QUALITIES = ("low", "medium", "high")
-VERSIONS = ("v1", "1.0")
-VIDEO_ENCODINGS = ("H264", "VP8", "AV1")
-AREAS = ("GLOBAL", "NORTH_AMERICA", "EUROPE", "ASIA", "INDIA", "JAPAN")
-
-SHORTEST_SIDE, LONGEST_SIDE = 64, 1920
-"""Pixels of a published picture's sides."""
+from server.errors import ValidationFailed
+from server.rest_types import AgoraSettings, Area, FirstDialectBody, StartBody
+from server.validation import checked
 
 MOST_SLENDER = 4
 """How many times longer one side of a picture may be than the other, where an aspect ratio is asked for."""
 
-REQUIRED = ("avatar_id", "quality", "version", "video_encoding", "agora_settings")
-REQUIRED_AGORA = ("app_id", "token", "channel", "uid", "enable_string_uid")
-OPTIONAL = ("activity_idle_timeout", "area", "video_width", "video_height", "aspect_ratio")
+FIRST_DIALECT_QUALITY, FIRST_DIALECT_ENCODING = "medium", "H264"
+"""Of sessions whose dialect does not say."""
 
-
-@dataclass(frozen=True, slots=True)
-class AgoraSettings:
-    """The channel that the avatar joins, and as whom. Where a project has no certificate, ``token`` may be empty."""
-
-    app_id: str
-    channel: str
-    uid: str
-    enable_string_uid: bool
-    token: str = field(repr=False)
+FIRST_DIALECT_AREAS = get_args(Area)
+"""Regions that are known as areas; of any other name the area is global."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """What a caller wants of a session.
+    """A checked start request.
 
     Attributes:
         activity_idle_timeout_s: 0 is never, None leaves it to the server.
@@ -61,122 +46,67 @@ class StartRequest:
     passthrough: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-def json_object(body: bytes) -> dict[str, Any]:
-    """A JSON object from a request's body.
+def start_request(given: Mapping[str, Any]) -> StartRequest:
+    """What the body of ``POST /session/start`` asks for.
 
     Raises:
-        InvalidJson: it is not JSON.
-        ValidationFailed: it is JSON, but not an object.
-    """
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise InvalidJson(f"The body is not valid JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise ValidationFailed("The body must be a JSON object")
-    return value
-
-
-def start_request(body: bytes) -> StartRequest:
-    """A checked start request.
-
-    Raises:
-        InvalidJson: the body is not JSON.
         ValidationFailed: a field is missing or has a value that is not allowed.
     """
-    given = json_object(body)
-    agora = given.get("agora_settings")
-    missing = [name for name in REQUIRED if given.get(name) is None]
-    if isinstance(agora, dict):
-        missing += [f"agora_settings.{name}" for name in REQUIRED_AGORA if agora.get(name) is None]
-    if missing:
-        raise ValidationFailed.missing(missing)
-    if not isinstance(agora, dict):
-        raise ValidationFailed("agora_settings must be an object")
-
+    body = checked(given, StartBody)
     return StartRequest(
-        avatar_id=_text(given, "avatar_id"),
-        quality=_choice(given, "quality", QUALITIES),
-        version=_choice(given, "version", VERSIONS),
-        video_encoding=_choice(given, "video_encoding", VIDEO_ENCODINGS),
-        agora=AgoraSettings(
-            app_id=_text(agora, "app_id", "agora_settings."),
-            channel=_text(agora, "channel", "agora_settings."),
-            uid=_text(agora, "uid", "agora_settings."),
-            enable_string_uid=_boolean(agora, "enable_string_uid", "agora_settings."),
-            token=_text(agora, "token", "agora_settings.", may_be_empty=True),
-        ),
-        activity_idle_timeout_s=_idle_timeout(given),
-        area="GLOBAL" if given.get("area") is None else _choice(given, "area", AREAS),
-        video_size=_video_size(given),
-        aspect_ratio=_aspect_ratio(given),
-        passthrough={name: value for name, value in given.items() if name not in REQUIRED + OPTIONAL},
+        avatar_id=body.avatar_id,
+        quality=body.quality,
+        version=body.version,
+        video_encoding=body.video_encoding,
+        agora=body.agora_settings,
+        activity_idle_timeout_s=body.activity_idle_timeout,
+        area=body.area or "GLOBAL",
+        video_size=_video_size(body),
+        aspect_ratio=_aspect_ratio(body),
+        passthrough=_unknown_to(StartBody, given),
     )
 
 
-def _text(given: Mapping[str, Any], name: str, where: str = "", *, may_be_empty: bool = False) -> str:
-    value = given[name]
-    if not isinstance(value, str):
-        raise ValidationFailed(f"{where}{name} must be a string")
-    if not value and not may_be_empty:
-        raise ValidationFailed(f"{where}{name} must not be empty")
-    return value
+def first_dialect_request(given: Mapping[str, Any], app_id: str) -> StartRequest:
+    """What the body of ``POST /endpoint`` asks for.
+
+    Args:
+        app_id: the Agora project that this dialect does not name.
+
+    Raises:
+        ValidationFailed: a field is missing or has a value that is not allowed.
+    """
+    body = checked(given, FirstDialectBody)
+    uid, region = str(body.agora_uid), (body.region or "").upper()
+    if not uid:
+        raise ValidationFailed("agora_uid must not be empty")
+    return StartRequest(
+        avatar_id=body.avatar_id,
+        quality=FIRST_DIALECT_QUALITY,
+        version="v1",
+        video_encoding=FIRST_DIALECT_ENCODING,
+        agora=AgoraSettings(app_id, body.agora_channel, uid, not uid.isdecimal(), body.agora_token or ""),
+        area=region if region in FIRST_DIALECT_AREAS else "GLOBAL",
+        passthrough=_unknown_to(FirstDialectBody, given),
+    )
 
 
-def _boolean(given: Mapping[str, Any], name: str, where: str) -> bool:
-    value = given[name]
-    if not isinstance(value, bool):
-        raise ValidationFailed(f"{where}{name} must be true or false")
-    return value
+def _unknown_to(kind: type[msgspec.Struct], given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name not in kind.__struct_encode_fields__}
 
 
-def _choice(given: Mapping[str, Any], name: str, allowed: Collection[str]) -> str:
-    value = given[name]
-    if not isinstance(value, str) or value not in allowed:
-        raise ValidationFailed(f"{name} must be one of {', '.join(allowed)}")
-    return value
-
-
-def _number(given: Mapping[str, Any], name: str) -> float | None:
-    value = given.get(name)
-    if value is None:
+def _video_size(body: StartBody) -> tuple[int, int] | None:
+    if body.video_width is None and body.video_height is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValidationFailed(f"{name} must be a number")
-    if abs(value) > 1e9:
-        raise ValidationFailed(f"{name} must be a number up to 1e9")
-    return float(value)
-
-
-def _idle_timeout(given: Mapping[str, Any]) -> float | None:
-    seconds = _number(given, "activity_idle_timeout")
-    if seconds is not None and seconds < 0:
-        raise ValidationFailed("activity_idle_timeout must be a number of seconds, 0 or more (0 is never)")
-    return seconds
-
-
-def _video_size(given: Mapping[str, Any]) -> tuple[int, int] | None:
-    width, height = _number(given, "video_width"), _number(given, "video_height")
-    if width is None and height is None:
-        return None
-    if width is None or height is None:
+    if body.video_width is None or body.video_height is None:
         raise ValidationFailed("video_width and video_height must be given together")
-    sides = (width, height)
-    if not all(SHORTEST_SIDE <= side <= LONGEST_SIDE and side.is_integer() for side in sides):
-        raise ValidationFailed(
-            f"video_width and video_height must be whole numbers from {SHORTEST_SIDE} to {LONGEST_SIDE}"
-        )
-    return int(width), int(height)
+    return int(body.video_width), int(body.video_height)
 
 
-def _aspect_ratio(given: Mapping[str, Any]) -> tuple[int, int] | None:
-    value = given.get("aspect_ratio")
-    if value is None:
+def _aspect_ratio(body: StartBody) -> tuple[int, int] | None:
+    if body.aspect_ratio is None:
         return None
-    match = re.fullmatch(r"([1-9]\d{0,4})[:x/]([1-9]\d{0,4})", value) if isinstance(value, str) else None
-    if match is None:
-        raise ValidationFailed('aspect_ratio must be "W:H", such as "9:16"')
-    width, height = int(match[1]), int(match[2])
+    width, height = map(int, re.split("[:x/]", body.aspect_ratio))
     if max(width, height) > MOST_SLENDER * min(width, height):
         raise ValidationFailed(f"aspect_ratio must be from 1:{MOST_SLENDER} to {MOST_SLENDER}:1")
     return width, height

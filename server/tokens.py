@@ -14,6 +14,22 @@ from server.errors import InvalidApiKey, InvalidToken, MissingApiKey
 
 ALGORITHM = "HS256"
 ISSUER = "open-avatar"
+STUDIO_ISSUER = "open-avatar-studio"
+
+
+HASHED = "sha256:"
+
+
+def hashed_key(text: str) -> bytes:
+    """The digest in ``sha256:`` and 64 hexadecimal digits.
+
+    Raises:
+        ValueError: it is none.
+    """
+    digest = bytes.fromhex(text.removeprefix(HASHED))
+    if len(digest) != hashlib.sha256().digest_size:
+        raise ValueError("a SHA-256 digest has 64 hexadecimal digits")
+    return digest
 
 
 def new_api_key() -> str:
@@ -26,10 +42,13 @@ def new_token_secret() -> str:
 
 
 class ApiKeys:
-    """The keys that callers may use, kept as hashes only."""
+    """The keys that callers may use, kept as hashes only; they may also be given as hashes, ``sha256:…``.
+
+    A plain SHA-256 is enough for them: they are long and random, so that no list of likely ones can be tried.
+    """
 
     def __init__(self, keys: Iterable[str]) -> None:
-        self._digests = tuple(_digest(key) for key in keys)
+        self._digests = tuple(hashed_key(key) if key.startswith(HASHED) else _digest(key) for key in keys)
 
     def owner(self, presented: str | None) -> str:
         """Who presents this key: a name that tells callers apart and does not give the key away.
@@ -85,6 +104,33 @@ class SessionTokens:
         return str(claims["sub"])
 
 
+class StudioPasses:
+    """What a browser shows to load the studio's page, for some hours after it brought a key."""
+
+    HOURS = 12
+
+    def __init__(self, secret: str, now: Callable[[], float] = time.time) -> None:
+        self._secret = secret
+        self._now = now
+
+    def issue(self) -> str:
+        expires = int(self._now() + self.HOURS * 3600)
+        return jwt.encode({"iss": STUDIO_ISSUER, "exp": expires}, self._secret, ALGORITHM)
+
+    def is_valid(self, given: str) -> bool:
+        try:
+            claims = jwt.decode(
+                given,
+                self._secret,
+                [ALGORITHM],
+                issuer=STUDIO_ISSUER,
+                options={"require": ["exp"], "verify_exp": False},
+            )
+        except jwt.InvalidTokenError:
+            return False
+        return bool(self._now() < claims["exp"])
+
+
 def bearer(authorization: str | None) -> str | None:
     """The token of an ``Authorization: Bearer …`` header, if it is one."""
     scheme, _, token = (authorization or "").partition(" ")
@@ -92,4 +138,4 @@ def bearer(authorization: str | None) -> str | None:
 
 
 def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()

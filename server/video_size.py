@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from avatar.geometry import Size
-from server.start_request import LONGEST_SIDE, StartRequest
+from server.rest_types import LONGEST_SIDE
+from server.start_request import StartRequest
 
 SHORTER_SIDE: Mapping[str, int] = {"low": 360, "medium": 480, "high": 720}
 """Pixels, by quality."""
@@ -21,9 +22,14 @@ def video_size(request: StartRequest, footage: Size) -> Size:
     if request.video_size:
         width, height = request.video_size
         return Size(_even(width), _even(height))
-    width, height = request.aspect_ratio or (footage.width, footage.height)
-    scale = min(Fraction(SHORTER_SIDE[request.quality], min(width, height)), Fraction(LONGEST_SIDE, max(width, height)))
-    return Size(_even(width * scale), _even(height * scale))
+    return size_of_quality(request.quality, Size(*request.aspect_ratio) if request.aspect_ratio else footage)
+
+
+def size_of_quality(quality: str, shape: Size) -> Size:
+    """The size for a quality, in the proportions of ``shape``."""
+    longer, shorter = max(shape.width, shape.height), min(shape.width, shape.height)
+    scale = min(Fraction(SHORTER_SIDE[quality], shorter), Fraction(LONGEST_SIDE, longer))
+    return Size(_even(shape.width * scale), _even(shape.height * scale))
 
 
 def _even(value: int | Fraction) -> int:

@@ -68,11 +68,11 @@ def whep_routes(find: Callable[[str], Watchable | None], allowed: Callable[[str,
 
     async def watch(request: Request) -> Response:
         session_id = request.path_params["session_id"]
+        if not allowed(session_id, _token(request)):
+            raise InvalidToken
         watchable = find(session_id)
         if watchable is None:
             raise SessionNotFound
-        if not allowed(session_id, _token(request)):
-            raise InvalidToken
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/sdp":
             raise UnsupportedMediaType(f"An offer is application/sdp, not '{kind}'")
@@ -91,9 +91,11 @@ def whep_routes(find: Callable[[str], Watchable | None], allowed: Callable[[str,
 
     async def hang_up(request: Request) -> Response:
         """The path itself is the permission: it holds the viewer's secret, and players send it without their token."""
-        watchable = find(request.path_params["session_id"])
+        session_id = request.path_params["session_id"]
+        watchable = find(session_id)
         if watchable is None or not await watchable.hang_up(request.path_params["viewer_id"]):
-            raise ViewerNotFound
+            # Who has no token learns nothing: neither sessions nor viewers can be guessed at.
+            raise ViewerNotFound if allowed(session_id, _token(request)) else InvalidToken
         return Response()
 
     return [

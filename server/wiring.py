@@ -23,8 +23,8 @@ from avatar.timeline import Timeline
 from models.loading import EMBEDDED, Catalogue
 from server import logs
 from server.app import create_app
-from server.avatar_routes import avatar_routes
-from server.errors import InvalidToken
+from server.avatar_routes import avatar_operations
+from server.errors import InvalidToken, SessionNotFound
 from server.inference import Inference
 from server.metrics import Metrics
 from server.pacing import MonotonicClock
@@ -186,7 +186,7 @@ def build_server(settings: Settings) -> AvatarServer:
         sessions: Sessions = app.state.sessions
         try:
             return token is not None and sessions.of_token(token).id == session_id
-        except InvalidToken:
+        except (InvalidToken, SessionNotFound):
             return False
 
     app = create_app(
@@ -194,7 +194,8 @@ def build_server(settings: Settings) -> AvatarServer:
         stage.open,
         stage.known_avatars,
         resources=[stage],
-        extra_routes=[*avatar_routes(catalogue), *whep_routes(stage.watchable, may_watch), *studio_routes()],
+        operations=avatar_operations(catalogue),
+        extra_routes=[*whep_routes(stage.watchable, may_watch), *studio_routes()],
         metrics=metrics,
         may_start=stage.may_start,
     )

@@ -87,7 +87,7 @@ async def test_an_unknown_avatar_is_not_found() -> None:
         assert response.status_code == 404
         assert response.json() == {
             "error": "Not found",
-            "message": "There is no avatar 'bob'; this server has: ava",
+            "message": "There is no avatar 'bob'; known are: ava",
             "code": "AVATAR_NOT_FOUND",
         }
 
@@ -98,7 +98,9 @@ async def test_an_unknown_path_is_an_unknown_endpoint() -> None:
         assert response.status_code == 404
         assert response.json()["error"] == "Not Found"
         assert response.json()["code"] == "ENDPOINT_NOT_FOUND"
-        assert (await server.http.get("/session/start")).status_code == 405
+        wrong = await server.http.get("/session/start")
+        assert (wrong.status_code, wrong.json()["code"]) == (405, "METHOD_NOT_ALLOWED")
+        assert wrong.headers["allow"] == "POST"
 
 
 async def test_a_body_that_is_too_large_is_refused() -> None:

@@ -12,8 +12,9 @@ pytestmark = pytest.mark.anyio
 
 
 async def until_empty(server: Running) -> None:
-    async with asyncio.timeout(5):
-        while len(server.sessions):  # noqa: ASYNC110
+    """Waits until every session has left its publishers."""
+    async with asyncio.timeout(20):
+        while len(server.sessions) or not all(one.has_left for one in server.listeners):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

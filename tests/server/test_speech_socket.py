@@ -69,11 +69,12 @@ async def test_the_token_of_another_session_is_refused_at_the_handshake(server: 
     assert (await status_of_handshake(one["websocket_address"], headers))[0] == 401
 
 
-async def test_a_token_is_refused_after_its_session(server: Running) -> None:
+async def test_the_token_of_a_session_that_has_ended_finds_none(server: Running) -> None:
     answer = await server.start()
     await server.stop(answer)
     headers = {"Authorization": f"Bearer {answer['session_token']}"}
-    assert (await status_of_handshake(answer["websocket_address"], headers))[0] == 401
+    status, body = await status_of_handshake(answer["websocket_address"], headers)
+    assert (status, body["code"]) == (404, "SESSION_NOT_FOUND")
 
 
 async def test_an_expired_or_foreign_token_is_refused_at_the_handshake() -> None:
@@ -205,8 +206,8 @@ async def test_speech_beyond_what_a_session_holds_is_refused_and_what_it_holds_i
         async with calling(await server.start()) as caller:
             await caller.voice(TONE.tobytes(), 48_000)
             await caller.voice(TONE.tobytes(), 48_000, event_id="too much")
-            error = await caller.error()
-            assert (error["code"], error["event_id"]) == ("BACKLOG_FULL", "too much")
+            warning = await caller.event("warning")
+            assert (warning["code"], warning["event_id"]) == ("BACKLOG_FULL", "too much")
             assert np.array_equal(server.listeners[0].speech[:48_000], TONE)
             await caller.speaks()
 
@@ -328,3 +329,15 @@ async def test_a_client_that_does_not_read_hears_of_the_events_it_missed(server:
         assert warning["code"] == "EVENTS_DROPPED"
         assert (await caller.event())["number"] > 700
         await caller.speaks()
+
+
+async def test_messages_that_come_too_fast_are_refused_with_a_warning_and_those_before_are_followed() -> None:
+    async with running(max_messages_per_s=20) as server:
+        async with calling(await server.start()) as caller:
+            for number in range(400):
+                await caller.send("state", value="listen", event_id=str(number))
+            warning = await caller.event("warning")
+            assert warning["code"] == "RATE_LIMITED"
+            assert 190 <= len(server.listeners[0].told) <= 300
+            await asyncio.sleep(0.5)
+            await caller.speaks()

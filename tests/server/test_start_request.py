@@ -6,14 +6,17 @@ from typing import Any
 import pytest
 
 from server.errors import InvalidJson, ValidationFailed
-from server.start_request import StartRequest, start_request
+from server.rest_types import AgoraSettings
+from server.start_request import StartRequest, first_dialect_request, start_request
+from server.validation import json_object
 from tests.server.running import START
 
-SIDES = "whole numbers from 64 to 1920"
+TEXT = "be a string of 1 to 1024 characters, not empty"
+SECONDS = "activity_idle_timeout must be a number of seconds from 0 to 1000000000 (0 is never)"
 
 
 def asked(**changes: Any) -> StartRequest:
-    return start_request(json.dumps({**START, **changes}).encode())
+    return start_request({**START, **changes})
 
 
 def asked_of_agora(**changes: Any) -> StartRequest:
@@ -58,33 +61,33 @@ def test_each_required_field_is_missed_by_its_name(name: str, null: bool) -> Non
     else:
         del where[last]
     with pytest.raises(ValidationFailed) as refused:
-        start_request(json.dumps(body).encode())
+        start_request(body)
     assert refused.value.message == f"Missing required field: {name}"
 
 
 def test_several_missing_fields_are_named_in_one_answer() -> None:
     with pytest.raises(ValidationFailed) as refused:
-        start_request(b'{"avatar_id": "ava", "version": "v1"}')
+        start_request({"avatar_id": "ava", "version": "v1"})
     assert refused.value.message == "Missing required field(s): quality, video_encoding, agora_settings"
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"avatar_id": 7}, "avatar_id must be a string"),
-        ({"avatar_id": ""}, "avatar_id must not be empty"),
+        ({"avatar_id": 7}, f"avatar_id must {TEXT}"),
+        ({"avatar_id": ""}, f"avatar_id must {TEXT}"),
         ({"quality": "HIGH"}, "quality must be one of low, medium, high"),
         ({"version": "v2"}, "version must be one of v1, 1.0"),
         ({"version": 1.0}, "version must be one of v1, 1.0"),
         ({"video_encoding": "H265"}, "video_encoding must be one of H264, VP8, AV1"),
         ({"area": "MOON"}, "area must be one of GLOBAL, NORTH_AMERICA, EUROPE, ASIA, INDIA, JAPAN"),
-        ({"activity_idle_timeout": "60"}, "activity_idle_timeout must be a number"),
-        ({"activity_idle_timeout": True}, "activity_idle_timeout must be a number"),
-        ({"activity_idle_timeout": -1}, "activity_idle_timeout must be a number of seconds, 0 or more (0 is never)"),
-        ({"activity_idle_timeout": 10**400}, "activity_idle_timeout must be a number up to 1e9"),
+        ({"activity_idle_timeout": "60"}, SECONDS),
+        ({"activity_idle_timeout": True}, SECONDS),
+        ({"activity_idle_timeout": -1}, SECONDS),
+        ({"activity_idle_timeout": 10**400}, SECONDS),
         ({"video_width": 640}, "video_width and video_height must be given together"),
         *[
-            ({"video_width": 640, "video_height": height}, f"video_width and video_height must be {SIDES}")
+            ({"video_width": 640, "video_height": height}, "video_height must be a whole number from 64 to 1920")
             for height in (0, 63, 480.5, 1921)
         ],
         ({"aspect_ratio": "1:5"}, "aspect_ratio must be from 1:4 to 4:1"),
@@ -101,8 +104,8 @@ def test_a_wrong_value_is_refused_with_what_is_allowed(changes: dict[str, Any], 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"uid": 1001}, "agora_settings.uid must be a string"),
-        ({"channel": ""}, "agora_settings.channel must not be empty"),
+        ({"uid": 1001}, f"agora_settings.uid must {TEXT}"),
+        ({"channel": ""}, f"agora_settings.channel must {TEXT}"),
         ({"enable_string_uid": "false"}, "agora_settings.enable_string_uid must be true or false"),
     ],
 )
@@ -115,10 +118,31 @@ def test_a_wrong_agora_setting_is_refused(changes: dict[str, Any], message: str)
 @pytest.mark.parametrize("body", [b"[]", b'"text"', b"7", b"null"])
 def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
     with pytest.raises(ValidationFailed, match="must be a JSON object"):
-        start_request(body)
+        json_object(body)
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"a": NaN}', b'{"\xff": 1}', b"[" * 100_000, b'{"a": 1e999}'])
 def test_a_body_that_is_no_json_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidJson):
-        start_request(body)
+        json_object(body)
+
+
+def test_the_first_dialect_names_no_project_quality_or_codec() -> None:
+    request = first_dialect_request(
+        {"region": "asia", "avatar_id": "ava", "agora_token": "t", "agora_uid": "7", "agora_channel": "room", "x": 1},
+        "the-operators-project",
+    )
+    assert request.agora == AgoraSettings("the-operators-project", "room", "7", False, "t")
+    assert (request.quality, request.video_encoding, request.area) == ("medium", "H264", "ASIA")
+    assert request.passthrough == {"x": 1}
+
+
+def test_the_first_dialect_takes_numbers_and_names_as_uids() -> None:
+    def agora(uid: object) -> AgoraSettings:
+        return first_dialect_request({"avatar_id": "ava", "agora_uid": uid, "agora_channel": "room"}, "app").agora
+
+    assert (agora(1001).uid, agora(1001).enable_string_uid) == ("1001", False)
+    assert (agora("anna").uid, agora("anna").enable_string_uid) == ("anna", True)
+    for wrong in ("", True, 1.5):
+        with pytest.raises(ValidationFailed, match="agora_uid must"):
+            agora(wrong)

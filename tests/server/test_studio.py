@@ -22,6 +22,7 @@ from tests.server.chromium import Page, needs_chromium, page_at
 pytestmark = pytest.mark.anyio
 
 KEY = "a-key-for-the-studio"
+HEADERS = {"x-api-key": KEY}
 SCREENSHOT = os.environ.get("STUDIO_SCREENSHOT", "")
 """Where to keep a picture of the studio with the embedded avatar; none is made when it is empty."""
 
@@ -148,11 +149,14 @@ async def test_the_microphone_speaks_while_its_button_is_held(tiny_avatar: Path)
 
 
 @needs_chromium
-async def test_a_wrong_key_is_said_to_be_wrong(tiny_avatar: Path) -> None:
+async def test_a_wrong_key_is_said_to_be_wrong_and_the_right_one_opens_the_studio(tiny_avatar: Path) -> None:
     async with studio(tiny_avatar.parent) as url, page_at(f"{url}#key=wrong") as page:
         await page.until("document.getElementById('problem').innerText.includes('API key')")
-        await page.click("#start")
-        await page.until("document.body.dataset.phase === 'off' && !document.getElementById('problem').hidden")
+        await page.run(f"document.getElementById('key').value = '{KEY}'")
+        await page.click("button")
+        await page.until("document.body.dataset.phase === 'off'")
+        await page.until("document.getElementById('avatar').options.length > 0")
+        assert await page.run("location.hash") == ""
 
 
 @needs_chromium
@@ -166,7 +170,7 @@ async def test_closing_the_page_ends_the_session(tiny_avatar: Path) -> None:
 
 async def nobody_is_left(url: str) -> None:
     """Waits until the server has no sessions."""
-    async with asyncio.timeout(20), httpx.AsyncClient() as http:
+    async with asyncio.timeout(20), httpx.AsyncClient(headers=HEADERS) as http:
         while (await http.get(url.replace("/studio", "/readyz"))).json()["sessions"]:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
 
@@ -184,7 +188,7 @@ async def test_a_picture_of_the_studio_for_the_readme(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("prefix", ["", "/avatars"])
 async def test_the_page_loads_nothing_but_its_own_files(tiny_avatar: Path, prefix: str) -> None:
-    async with studio(tiny_avatar.parent, path_prefix=prefix) as url, httpx.AsyncClient() as http:
+    async with studio(tiny_avatar.parent, path_prefix=prefix) as url, httpx.AsyncClient(headers=HEADERS) as http:
         page = await http.get(url.replace("/studio", f"{prefix}/studio"))
         assert page.headers["content-type"] == "text/html; charset=utf-8"
         assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
@@ -201,5 +205,23 @@ async def test_the_page_loads_nothing_but_its_own_files(tiny_avatar: Path, prefi
 
 @pytest.mark.parametrize("name", ["none.js", "CREDITS.md", "..%2Fapp.py", "%2e%2e%2fapp.py", "....//x.js"])
 async def test_nothing_else_is_served(tiny_avatar: Path, name: str) -> None:
-    async with studio(tiny_avatar.parent) as url, httpx.AsyncClient() as http:
+    async with studio(tiny_avatar.parent) as url, httpx.AsyncClient(headers=HEADERS) as http:
         assert (await http.get(f"{url}/{name}")).status_code == 404
+
+
+async def test_a_pass_opens_the_pages_files_and_nothing_else(tiny_avatar: Path) -> None:
+    async with studio(tiny_avatar.parent) as url, httpx.AsyncClient() as http:
+        assert (await http.get(f"{url}/studio.js")).status_code == 401
+        assert (await http.post(url, headers={"x-api-key": "wrong"})).status_code == 401
+        assert (await http.post(url)).status_code == 403
+        signed_in = await http.post(url, headers=HEADERS)
+        assert signed_in.status_code == 204
+        cookie = signed_in.headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert "samesite=strict" in cookie
+        assert KEY not in cookie
+        assert (await http.get(url)).status_code == 200
+        assert (await http.get(f"{url}/studio.js")).status_code == 200
+        assert (await http.get(url.replace("/studio", "/avatars"))).status_code == 403
+    async with studio(tiny_avatar.parent) as url, httpx.AsyncClient(cookies=http.cookies) as http:
+        assert (await http.get(url)).status_code == 401, "another server's pass"

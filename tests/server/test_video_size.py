@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ SQUARE, TALL = Size(512, 512), Size(720, 1280)
 
 
 def size_for(footage: Size, **changes: Any) -> tuple[int, int]:
-    size = video_size(start_request(json.dumps({**START, **changes}).encode()), footage)
+    size = video_size(start_request({**START, **changes}), footage)
     return size.width, size.height
 
 

@@ -28,7 +28,8 @@ from avatar.geometry import Size
 from avatar.timeline import Timeline
 from server.publishers.agora.figures import ChannelFigures
 from server.publishers.agora.publisher import AgoraPublisher, ChannelFailed, Place
-from server.start_request import AgoraSettings, StartRequest
+from server.rest_types import AgoraSettings
+from server.start_request import StartRequest
 from tests.server.agora.channels import Channels
 from tests.server.show import Show, number_on
 
@@ -380,7 +381,8 @@ async def test_a_child_whose_parent_is_killed_leaves_and_ends(channels: Channels
         "import asyncio, sys\n"
         f"sys.path.insert(0, {str(agora_sdk)!r})\n"
         "from tests.server.agora.test_agora_publisher import Air, SHOW\n"
-        "from server.start_request import AgoraSettings, StartRequest\n"
+        "from server.rest_types import AgoraSettings\n"
+        "from server.start_request import StartRequest\n"
         f"agora = AgoraSettings('app', {on.channel!r}, '1', False, 'token')\n"
         f"on = Air({on.channel!r}, StartRequest('tiny', 'low', 'v1', 'H264', agora))\n"
         "async def main():\n"
