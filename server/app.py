@@ -68,7 +68,7 @@ def create_app(
     ]
     prefixed = [Mount(settings.path_prefix, routes=served)] if settings.path_prefix else []
     app = Starlette(
-        routes=[*served, *prefixed],
+        routes=[*prefixed, *served],
         middleware=[Middleware(CrossOrigin)],
         exception_handlers={AvatarError: http.refused, HTTPException: http.not_served, Exception: http.broken},
         lifespan=lifespan,

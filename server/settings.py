@@ -116,7 +116,7 @@ class Settings:
         "a URL that starts with http://, https://, ws:// or wss://",
     )
     path_prefix: str = _setting(
-        "", "serve everything under this path, too", _path, "a path that starts with a slash, such as /avatars"
+        "", "serve everything under this path, too", _path, "a path that starts with a slash, such as /provider"
     )
     api_keys: tuple[str, ...] = _setting(
         (),

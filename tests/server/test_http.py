@@ -22,8 +22,8 @@ async def test_start_and_stop_answer_under_every_spelling(base: str) -> None:
 
 
 async def test_a_prefix_of_the_operator_is_served_too() -> None:
-    async with running(path_prefix="/avatars") as server:
-        assert (await server.http.post("/avatars/session/start", json=START)).status_code == 200
+    async with running(path_prefix="/provider") as server:
+        assert (await server.http.post("/provider/session/start", json=START)).status_code == 200
         assert (await server.http.post("/session/start", json=START)).status_code == 200
 
 
