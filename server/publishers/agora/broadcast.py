@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 LINGER_NS = 500_000_000
 """How long leaving may wait for the SDK to take what it was not given yet."""
 
-CATCH_UP_NS = 200_000_000
-"""Where frames lie longer than this, silent ones are left out, until the channel is with the session again."""
+CATCH_UP_NS = 40_000_000
+"""Of frames that lie longer than this, silence is left out, so that the channel is with the session again."""
 
 PROGRESS_NS = 1_000_000_000
 """Between two reports of progress; also the longest wait where nothing is due."""
@@ -57,13 +57,15 @@ class Broadcast:
             if frame is None:
                 self._tell(now_ns)
                 return now_ns + PROGRESS_NS
-            if now_ns - frame.written_ns > CATCH_UP_NS and not any(frame.sound):
-                self._n_skipped += 1
-                self._ring.done()
-                continue
-            if now_ns < room_at_ns:  # the picture waits for its sound
+            skipped = now_ns - frame.written_ns > CATCH_UP_NS and not any(frame.sound)
+            if now_ns < room_at_ns and not skipped:  # the picture waits for its sound
                 return room_at_ns
-            self._push_frame(frame)
+            self._push_picture(frame)
+            if skipped:
+                self._n_skipped += 1
+            else:
+                self._blocks.add(frame.first_sample, frame.sound)
+            self._n_pushed += 1
             self._ring.done()
 
     def finish(self) -> None:
@@ -84,13 +86,11 @@ class Broadcast:
         if self._encoder and bit_s > 0:
             self._encoder.aim(bit_s, time.monotonic_ns() // 1_000_000)
 
-    def _push_frame(self, frame: Held) -> None:
+    def _push_picture(self, frame: Held) -> None:
         if self._encoder:
             self._push_encoded(self._encoder, frame)
         else:
             self._check("picture", self._channel.push_picture(frame.first_sample, frame.picture))
-        self._blocks.add(frame.first_sample, frame.sound)
-        self._n_pushed += 1
 
     def _push_encoded(self, encoder: PictureEncoder, frame: Held) -> None:
         ms = frame.first_sample * 1000 // self._join.ring.sample_rate

@@ -139,7 +139,7 @@ class Progress(msgspec.Struct, tag=True, frozen=True):
     Attributes:
         pushed: frames handed to the SDK.
         flushed: frames thrown away because of an interruption.
-        skipped: silent frames left out to catch up.
+        skipped: those of them whose silence was left out to catch up.
         key_frames: whole pictures encoded; 0 where the SDK encodes.
     """
 

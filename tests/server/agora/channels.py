@@ -88,7 +88,8 @@ class Channels:
 
     def read(self, channel: str, nth: int = 1) -> Channel:
         calls = (self.folder / f"{channel}.{nth}.calls").read_text(encoding="utf-8").splitlines()
-        data = (self.folder / f"{channel}.{nth}.media").read_bytes()
+        media = self.folder / f"{channel}.{nth}.media"
+        data = media.read_bytes() if media.exists() else b""
         sent, at = [], 0
         while at + RECORD.size <= len(data):
             kind, arrived_ns, pts_ms, a, b, n_bytes = RECORD.unpack_from(data, at)

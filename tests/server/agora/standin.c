@@ -127,9 +127,10 @@ static void put(char kind, int64_t pts_ms, int64_t a, int64_t b, const void *byt
   struct record record = {kind, now_ns(), pts_ms, a, b, n};
   if (!connected) call("pushed '%c' before connected", kind);
   n_bytes_sent += n;
-  if (media && !getenv("STANDIN_IDLE")) {
+  if (media) {
+    if (kind == 'P' && getenv("STANDIN_LIGHT")) record.n_bytes = 0; /* to measure others, not this */
     fwrite(&record, sizeof record, 1, media);
-    fwrite(bytes, 1, n, media);
+    fwrite(bytes, 1, record.n_bytes, media);
     fflush(media);
   }
   if (slow_ms) sleep_ms(slow_ms);
