@@ -68,8 +68,11 @@ class SpeechEncoder(nn.Module):
 
     def forward(self, mel: Tensor) -> tuple[Tensor, Tensor]:
         """Viseme logits and articulation *before* the sigmoid, for training."""
-        steps = self.down(self.fine(self.stem(mel.transpose(1, 2))))
-        steps = self.final(self.coarse(steps))
+        return self.answer(self.coarse(self.down(self.fine(self.stem(mel.transpose(1, 2))))))
+
+    def answer(self, steps: Tensor) -> tuple[Tensor, Tensor]:
+        """What the last stage's steps (batch, channels, time) mean, as ``forward``."""
+        steps = self.final(steps)
         channels = self.articulation(nn.functional.silu(self.hidden(steps)))
         return self.visemes(steps).transpose(1, 2), channels.transpose(1, 2)
 

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from avatar.articulation import CHANNELS, VISEMES
 from models.loading import SHARED_ENCODER
 from models.making.speech.alignment import Spoken, align, align_sounds
-from models.making.speech.augmentation import breath, music, no_speech
+from models.making.speech.augmentation import breath, in_other_time, music, no_speech
+from models.making.speech.batches import Stretches
 from models.making.speech.coarticulation import track
 from models.making.speech.corpus import Recorded, load, save
 from models.making.speech.evaluation import Answers, closures, openvino_encoder, score
 from models.making.speech.export import exported_weights
+from models.making.speech.look_ahead import LOOK_AHEADS_MS, ManyLookAheads
 from models.making.speech.phones import UnknownPhone, parts
 from models.making.speech.texts import endless
 from models.making.speech.utterances import Phone, Utterance, phones_from_ends
@@ -197,3 +199,51 @@ def test_sounds_are_placed_under_the_names_that_they_were_given(spoken_by_flite:
     placed = align_sounds(spoken_by_flite.pcm, sounds).phones
     assert [phone.name for phone in placed if phone.name != "pau"] == [name for name, _ in sounds]
     assert all(before.end_s <= after.start_s + 1e-6 for before, after in pairwise(placed))
+
+
+def test_a_sound_is_held_at_its_pitch() -> None:
+    time = np.arange(16_000) / 16_000
+    tone = np.asarray(np.sin(2 * np.pi * 200 * time), np.float32)
+    held, places = in_other_time(tone, np.minimum(np.arange(24_000), 8_000 + 0.1 * np.arange(24_000)))
+    spectrum = np.abs(np.fft.rfft(held[12_000:20_000] * np.hanning(8_000)))
+    assert spectrum.argmax() * 2 == pytest.approx(200, abs=4)
+    assert places[-1] == pytest.approx(10_400, abs=200)
+
+
+def test_speech_at_its_own_pace_stays_as_it_is() -> None:
+    sound = np.random.default_rng(0).standard_normal(8_000).astype(np.float32)
+    same, places = in_other_time(sound, np.arange(8_000))
+    np.testing.assert_allclose(same[400:-400], sound[400:-400], atol=1e-5)
+    np.testing.assert_allclose(places[400:-400], np.arange(8_000)[400:-400], atol=1)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    sound = np.random.default_rng(0).integers(-3000, 3000, 160_000).astype(np.int16)
+    phones = _spoken(*[("b", 0.1), ("aa", 0.2), ("s", 0.1), ("iy", 0.1)] * 20)
+    save(Recorded("someone", "arpabet", False, (Utterance(sound, phones),)), tmp_path)
+    return tmp_path
+
+
+def test_the_same_moment_is_described_by_a_later_answer_the_longer_the_look_ahead(corpus: Path) -> None:
+    stretches = Stretches(corpus, n_batch=8, n_answers=20, seed=3, look_aheads_ms=(0, 80))
+    _, visemes, articulation = next(iter(stretches))
+    at_once, later = visemes.chunk(2, 1)
+    assert articulation.shape == (8, 40, len(CHANNELS))
+    same = (at_once[:, :-2] == later[:, 2:]).float().mean()  # 80 ms are two answers
+    assert same > 0.9
+    assert (at_once == later).float().mean() < 0.9
+
+
+def test_each_look_ahead_answers_as_the_encoder_that_it_began_as() -> None:
+    torch.manual_seed(0)
+    encoder = SpeechEncoder()
+    many = ManyLookAheads(encoder, len(LOOK_AHEADS_MS))
+    mel = torch.randn(1, WINDOW + 8, 80)
+    with torch.no_grad():
+        expected = encoder(mel)
+        for logits, channels in many(mel):
+            torch.testing.assert_close(logits, expected[0])
+            torch.testing.assert_close(channels, expected[1])
+    shared = sum(weights.numel() for weights in encoder.parameters())
+    assert sum(weights.numel() for weights in many.parameters()) < 1.2 * shared

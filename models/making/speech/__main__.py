@@ -35,6 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     commands.add_parser("gather", help="fetch more human recordings with known words into WORK/recordings")
 
+    study = commands.add_parser("look-ahead", help="train one network with several look-aheads, and compare them")
+    study.add_argument("--start", type=Path, default=_SHIPPED, help="the exported encoder to go on from")
+    study.add_argument("--steps", type=int, default=400)
+    study.add_argument("--recordings", type=Path, default=Path("../shared/data/speech"), help="folder with words.tsv")
+    study.add_argument("--bf16", action="store_true", help="multiply in bfloat16 (faster where the processor can)")
+
     evaluate = commands.add_parser("evaluate", help="measure an encoder on human, neural and unseen synthetic voices")
     evaluate.add_argument("--encoder", type=Path, default=_SHIPPED, help="the .onnx file (default: the shipped one)")
     evaluate.add_argument(
@@ -89,6 +95,15 @@ def _gather(options: argparse.Namespace, console: Console) -> None:
     console.print(f"{gather(options.work / 'recordings')} recordings")
 
 
+def _look_ahead(options: argparse.Namespace, console: Console) -> None:
+    from models.making.speech.look_ahead import scores, train
+    from models.making.speech.report import known_words, table
+
+    many = train(options.work / "corpus", options.start, options.steps, console, bf16=options.bf16)
+    voices = known_words(options.work, options.recordings, console)
+    console.print(table({f"{ms} ms": one for ms, one in scores(many, voices).items()}))
+
+
 def _evaluate(options: argparse.Namespace, console: Console) -> None:
     from models.making.speech.report import figures_of, table
 
@@ -115,6 +130,7 @@ _COMMANDS = {
     "synthesise": _synthesise,
     "gather": _gather,
     "train": _train,
+    "look-ahead": _look_ahead,
     "evaluate": _evaluate,
     "export": _export,
 }

@@ -27,7 +27,7 @@ _SILENT_STRETCHES = 0.14
 
 _NEURAL = 2.0
 _HESITANT = 0.25
-_HELD = [VISEMES.index(name) for name in ("PP", "DD", "RR", "WU", "OO", "AA", "EH", "IH")]
+_HELD = [VISEMES.index(name) for name in ("RR", "WU", "OO", "AA", "EH", "IH")]
 _LOOK_EVERY = 20
 """Batches between two looks for newly recorded voices."""
 
@@ -65,16 +65,28 @@ def _shares(known: dict[Path, list[Labelled]]) -> NDArray[np.float64]:
     return np.asarray(np.divide(weights, np.sum(weights)), np.float64)
 
 
-def label_indices(n_answers: int) -> NDArray[np.intp]:
+def label_indices(n_answers: int, look_ahead_ms: int = LOOK_AHEAD_MS) -> NDArray[np.intp]:
     """The label (10 ms each) that each answer describes, for a stretch whose first frame ends at 10 ms."""
     last_frames = WINDOW - 1 + STRIDE * np.arange(n_answers)
-    return last_frames + 1 - LOOK_AHEAD_MS // HOP_MS
+    return last_frames + 1 - look_ahead_ms // HOP_MS
 
 
 class Stretches(IterableDataset[Batch]):
-    """Batches of mel (batch, frames, 80), viseme classes (batch, answers) and articulation (batch, answers, 7)."""
+    """Batches of mel (batch, frames, 80), viseme classes (batch, answers) and articulation (batch, answers, 7).
 
-    def __init__(self, folder: Path, *, n_batch: int, n_answers: int, seed: int) -> None:
+    With several look-aheads, the answers of each come one after another.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        n_batch: int,
+        n_answers: int,
+        seed: int,
+        look_aheads_ms: Sequence[int] = (LOOK_AHEAD_MS,),
+    ) -> None:
+        self._indices = np.concatenate([label_indices(n_answers, ms) for ms in look_aheads_ms])
         self._folder = folder
         self._n_batch, self._n_answers, self._seed = n_batch, n_answers, seed
 
@@ -99,7 +111,7 @@ class Stretches(IterableDataset[Batch]):
     ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
         n_frames = WINDOW + STRIDE * (self._n_answers - 1)
         n_samples = n_frames * _HOP
-        indices = label_indices(self._n_answers)
+        indices = self._indices
         if random.random() < _SILENT_STRETCHES:
             mel = log_mel(no_speech(n_samples, random), SAMPLE_RATE)
             return mel, np.zeros(len(indices), np.int64), np.zeros((len(indices), 7), np.float32)
@@ -126,17 +138,19 @@ class Stretches(IterableDataset[Batch]):
 
 
 def _hesitating(visemes: NDArray[np.uint8], n_samples: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """Which sample of a stretch is heard when (n_samples,), by a speaker who is quick or slow and holds some sounds."""
-    slow = np.exp(random.uniform(-0.7, 0.0))
+    """Which sample of a stretch is heard when (n_samples,), by a speaker who holds some vowels ("well", "um").
+
+    All else keeps its pace: bursts and closures do not bear stretching.
+    """
     holdable = np.flatnonzero(np.isin(visemes, _HELD))
-    held = set(random.permutation(holdable)[: random.integers(0, 4)].tolist())
+    held = set(random.permutation(holdable)[: random.integers(1, 5)].tolist())
     steps: list[float] = []
-    at, left, pace = 0.0, 0, slow
+    at, left, pace = 0.0, 0, 1.0
     for _ in range(n_samples // _HOP + 1):
         if left == 0 and int(at) in held:
             held.remove(int(at))
             left, pace = int(random.integers(15, 60)), random.uniform(0.02, 0.2)
-        steps.append(pace if left else slow)
+        steps.append(pace if left else 1.0)
         left = max(left - 1, 0)
         at += steps[-1]
     return np.cumsum(np.repeat(steps, _HOP)[:n_samples])

@@ -34,7 +34,7 @@ def figures_of(encoder: Path, work: Path, folder: Path, console: Console) -> dic
     voices = aligned(work / "aligned", folder, console)
     human = [voice for voice in voices if not voice.name.startswith("tts_")]
     neural = [voice for voice in voices if voice.name.startswith("tts_")]
-    more = aligned(work / "aligned", work / "recordings", console)
+    more = _more(work, console)
     sets = {
         "human": human,
         "more human": more,
@@ -55,6 +55,16 @@ def figures_of(encoder: Path, work: Path, folder: Path, console: Console) -> dic
         ]
         scores[name] = score(pairs)
     return scores
+
+
+def known_words(work: Path, folder: Path, console: Console) -> list[Recorded]:
+    """All recordings with known words there are, of ``folder`` and gathered."""
+    return [*aligned(work / "aligned", folder, console), *_more(work, console)]
+
+
+def _more(work: Path, console: Console) -> list[Recorded]:
+    folder = work / "recordings"
+    return aligned(work / "aligned", folder, console) if folder.exists() else []
 
 
 def table(scores: dict[str, Score]) -> Table:
