@@ -68,6 +68,17 @@ class Behaviour:
     end: Moment | None = None
     repetition: int | None = None
 
+    @property
+    def name(self) -> str:
+        """What was asked for, as it was written."""
+        match self.action:
+            case Perform(gesture):
+                return gesture
+            case Enter(state):
+                return state
+            case Pause():
+                return "wait"
+
 
 @dataclass(frozen=True, slots=True)
 class Block:

@@ -15,7 +15,8 @@ from avatar.director import Director, DirectorState, Manner, Shot
 from avatar.features import HOP_MS
 from avatar.lipsync import LipSyncSpec
 from avatar.listening import Listening
-from avatar.schedule import News, Reception, Schedule
+from avatar.reception import Reception
+from avatar.schedule import News, Schedule
 from avatar.score import Score
 from avatar.speech import Speech, Spoken, Utterance
 from avatar.timeline import FrameTick, Timeline

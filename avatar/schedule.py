@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from avatar.bundle import AvatarBundle
-from avatar.cues import SPEECH, Behaviour, Block, Cue, Direction, Enter, Happening, Pause, Perform
-from avatar.lexemes import gesture_named
-from avatar.references import Refusal, predecessors, refusals
+from avatar.cues import SPEECH, Behaviour, Block, Cue, Direction, Enter, Happening
+from avatar.reception import Reception, received
 from avatar.score import Entry, Mark, Part, Score, Times
 from avatar.speech import Spoken
 
@@ -29,19 +28,6 @@ class Interruption:
 
 
 News = Part | Enter | Interruption
-
-
-@dataclass(frozen=True, slots=True)
-class Reception:
-    """What became of a block at its arrival.
-
-    Attributes:
-        refused: behaviours that can never come.
-        ignored: gestures that the avatar does not have, and what there was no room for.
-    """
-
-    refused: tuple[Refusal, ...]
-    ignored: tuple[Happening, ...]
 
 
 class Schedule:
@@ -66,31 +52,14 @@ class Schedule:
         Args:
             arrival: the first frame that was not shown when it came; its seconds count from there.
         """
-        ids = self._ids()
-        refused = refusals(block.behaviours, ids)
-        out = [refusal.behaviour for refusal in refused]
-        accepted = [behaviour for behaviour in block.behaviours if not any(behaviour is one for one in out)]
-        n_free = max(0, MOST_WAITING - (0 if block.composition == "REPLACE" else self._n_waiting()))
-        accepted, surplus = accepted[:n_free], accepted[n_free:]
-        ignored = [self._ignored(block, one, f"{MOST_WAITING} behaviours are waiting already") for one in surplus]
-        keys = range(self._n_entries, self._n_entries + len(accepted))
-        ids |= {behaviour.id: key for key, behaviour in zip(keys, accepted, strict=True) if behaviour.id}
-        entries = []
-        for key, behaviour, before in zip(keys, accepted, predecessors(accepted), strict=True):
-            gesture = None
-            if isinstance(behaviour.action, Perform):
-                gesture = gesture_named(behaviour.action.gesture, self._bundle.gestures)
-                if gesture is None:
-                    known = ", ".join(self._bundle.gestures) or "none"
-                    reason = f"avatar '{self._bundle.id}' has no such gesture, only {known}"
-                    ignored.append(self._ignored(block, behaviour, reason))
-            start_of, end_of = (ids.get(moment.of) if moment else None for moment in (behaviour.start, behaviour.end))
-            entries.append(Entry(key, behaviour, gesture, None if before is None else keys[before], start_of, end_of))
-        self._n_entries += len(entries)
+        n_free = MOST_WAITING - (0 if block.composition == "REPLACE" else self._n_waiting())
+        numbers = (self._n_parts, self._n_entries)
+        part, reception = received(block, self._bundle, arrival, numbers, self._ids(), max(0, n_free))
         self._n_parts += 1
-        if entries:
-            self._news.append(Part(self._n_parts, block, tuple(entries), arrival))
-        return Reception(tuple(refused), tuple(ignored))
+        self._n_entries += len(part.entries)
+        if part.entries:
+            self._news.append(part)
+        return reception
 
     def enter(self, state: Enter) -> None:
         """Goes into a state at the next step, whatever waits."""
@@ -154,7 +123,6 @@ class Schedule:
         if after:
             happenings.append(_happening("started", *after))
             self._mark(after[1], start=now)
-        self._forget()
         return tuple(happenings)
 
     # What is new
@@ -167,15 +135,16 @@ class Schedule:
             happenings = self._drop(now, list(self.score.unfinished()), "a later message replaced it")
         waits = composition == "APPEND" and any(True for _ in self.score.unfinished())
         self.score = self.score.with_part(part, None if waits else part.arrival)
+        self._forget()
         return happenings
 
     def _interrupted(self, now: int) -> list[Happening]:
         """Drops what refers to speech, or to what refers to it."""
         self.score = replace(self.score, utterance=None)
-        bound = {entry.key for _, entry in self.score.unfinished() if _refers_to_speech(entry.behaviour)}
+        bound = {entry.key for _, entry in self.score.entries() if _refers_to_speech(entry.behaviour)}
         while more := {
             entry.key
-            for _, entry in self.score.unfinished()
+            for _, entry in self.score.entries()
             if entry.key not in bound and bound & {entry.before, entry.start_of, entry.end_of}
         }:
             bound |= more
@@ -344,9 +313,6 @@ class Schedule:
         new = sum(len(news.entries) for news in self._news if isinstance(news, Part))
         return new + sum(1 for _ in self.score.unfinished())
 
-    def _ignored(self, block: Block, behaviour: Behaviour, reason: str) -> Happening:
-        return Happening("ignored", _name(behaviour), behaviour.id, block.event_id, reason)
-
 
 def _speech_end(now: int, spoken: Spoken) -> dict[int, int]:
     """The first frame after the utterance that is heard, by its number, if it is complete."""
@@ -360,16 +326,5 @@ def _refers_to_speech(behaviour: Behaviour) -> bool:
 
 
 def _happening(what: Literal["started", "ended", "ignored"], part: Part, entry: Entry, reason: str = "") -> Happening:
-    name = entry.gesture or _name(entry.behaviour)
+    name = entry.gesture or entry.behaviour.name
     return Happening(what, name, entry.behaviour.id, part.block.event_id, reason)
-
-
-def _name(behaviour: Behaviour) -> str:
-    """What a behaviour is called where the avatar has no name for it."""
-    match behaviour.action:
-        case Perform(gesture):
-            return gesture
-        case Enter(state):
-            return state
-        case Pause():
-            return "wait"

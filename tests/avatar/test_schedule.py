@@ -12,7 +12,8 @@ from avatar.audio import AudioChunk
 from avatar.cues import SPEECH, Action, Behaviour, Block, Composition, Edge, Enter, Happening, Moment, Pause, Perform
 from avatar.director import Manner
 from avatar.performance import Performance, Plan
-from avatar.schedule import MOST_WAITING, Reception
+from avatar.reception import Reception
+from avatar.schedule import MOST_WAITING
 from avatar.timeline import Timeline
 from tests.avatar.clips import bundle
 
@@ -432,6 +433,10 @@ def test_what_is_over_is_forgotten() -> None:
     score = stage.run(100).performance.score
     assert len(score.parts) < 20
     assert len(score.marks) == 3 * len(score.parts)
+    for _ in range(200):
+        stage.ask(do(Enter("idle")))
+        stage.run(1)
+    assert len(stage.performance.score.parts) < 20
 
 
 @pytest.mark.parametrize("seed", range(20))
