@@ -66,6 +66,11 @@ class Compositor:
         old = self.face(shot.leaving)
         return np.asarray(old + (face - old) * np.float32(shot.leaving.weight), np.float32)
 
+    def mask_of(self, shot: Shot) -> NDArray[np.uint8]:
+        """How far a drawn mouth replaces the shot's picture, 0 to 255, uint8 (height, width)."""
+        size = (self._bundle.size.width, self._bundle.size.height)
+        return np.asarray(cv2.warpAffine(self._mask, self.face(shot), size, flags=cv2.INTER_LINEAR), np.uint8)
+
     def _lay_on(self, picture: Picture, mouth: Rgb, face: Affine, strength: float) -> None:
         box = footprint(face, self._crop, self._bundle.size)
         if box.width < 2 or box.height < 2:

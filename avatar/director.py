@@ -62,7 +62,7 @@ class Manner:
     after_speech: str = "idle"
     hold: int = 12
     shortest_crossing: int = 3
-    longest_crossing: int = 12
+    longest_crossing: int = 15
     patience: int = 30
     eagerness: int = 15
     haste: int = 5
@@ -193,7 +193,7 @@ class Director:
             departure, begins = self._depart(now, cue, leave), cue
         if departure is None or departure.wait > 0:
             waiting = departure and replace(departure, wait=departure.wait - 1)
-            return replace(now, at=now.at.next(), departure=waiting)
+            return replace(now, at=now.at if self._awaited(now) else now.at.next(), departure=waiting)
         return replace(
             now,
             at=Position(departure.clip, departure.entry),
@@ -229,6 +229,12 @@ class Director:
         waits = sorted({max(wait, earliest) for wait in (due - 1, due, due + 1)})
         return self._choose_join(now, wanted, waits, due), cue
 
+    def _awaited(self, now: DirectorState) -> bool:
+        """Whether a gesture waits to begin: the body first comes half of a long way to where it does."""
+        if now.left is None or now.cue is None or now.left.crossing == self._manner.shortest_crossing:
+            return False
+        return 2 * now.left.crossed <= now.left.crossing
+
     def _choose_join(self, now: DirectorState, wanted: str, waits: Collection[int], due: int) -> Departure:
         """The cheapest step to leave at after so many frames, where each away from ``due`` costs a little too."""
         best = min(waits, key=lambda wait: self._cost(now.at, wanted, wait) + WAIT_COST * abs(wait - due))
@@ -251,10 +257,10 @@ class Director:
         return Departure(wanted, wait, entry, min(crossing, self._manner.longest_crossing))
 
     def _cost(self, at: Position, wanted: str, wait: int) -> float:
-        if wanted == at.clip:
-            return 0.0  # a gesture once more: it ends as it begins
         join = self._bundle.clips[at.clip].joins.get(wanted)
-        return float(join.cost[self._step(at, wait)]) if join else float(self._manner.longest_crossing)
+        if join is None:  # a gesture once more, in an avatar whose gestures end as they begin
+            return 0.0 if wanted == at.clip else float(self._manner.longest_crossing)
+        return float(join.cost[self._step(at, wait)])
 
     def _step(self, at: Position, wait: int = 0) -> int:
         """The step of its clip's cycle that a position will have come to in ``wait`` frames."""

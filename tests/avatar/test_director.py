@@ -96,7 +96,7 @@ def test_a_loop_on_its_way_back_has_joins_of_its_own() -> None:
     assert [shot.frame for shot in shots[6:]] == [4, 3, 2], "step 30 of 34: talk is on its way back, too"
 
 
-@pytest.mark.parametrize(("cost", "n_mixed"), [(0.0, 2), (1.9, 2), (4.2, 5), (99.0, 12)])
+@pytest.mark.parametrize(("cost", "n_mixed"), [(0.0, 2), (1.9, 2), (4.2, 5), (99.0, 15)])
 def test_the_further_apart_two_clips_are_the_longer_they_cross(cost: float, n_mixed: int) -> None:
     director = Director(bundle(cost), MANNER)
     run(director, 5)
@@ -139,6 +139,18 @@ def test_the_same_gesture_again_is_another() -> None:
     frames = [director.step(False, Direction(cue=Cue((1, 2), "NOD"))).frame for _ in range(10)]
     assert frames == [1, 2, 3, 4, 5, 6, 7, 0, 1, 2]
     assert director.state.cue == Cue((1, 2), "NOD")
+
+
+def test_a_gesture_begins_when_the_body_has_come_half_of_the_way() -> None:
+    director = Director(bundle(cost=6.0), MANNER)
+    run(director, 3)
+    director.step(False, Direction(cue=NOD))
+    shots = [shot for shot in run(director, 20) if shot.gesture == "NOD"]
+    assert [shot.frame for shot in shots[:6]] == [0, 0, 1, 2, 3, 4]
+    assert all(shot.leaving for shot in shots[:5]), "and it is on its way since the step before"
+    near = Director(bundle(cost=0.0), MANNER)
+    near.step(False, Direction(cue=NOD))
+    assert [shot.frame for shot in run(near, 3)] == [1, 2, 3]
 
 
 def test_a_gesture_that_ends_far_from_the_loop_is_left_earlier() -> None:

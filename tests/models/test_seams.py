@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +16,18 @@ from avatar.bundle import AvatarBundle, Clip
 from avatar.cues import Enter, Perform
 from avatar.director import Leaving, Shot
 from avatar.errors import BundleError
+from avatar.geometry import Size
+from avatar.lipsync import LipSyncSpec, MouthJob, MouthTuning
+from avatar.pictures import Rgb
 from models.bundles import read_bundle
 from models.loading import EMBEDDED
 from models.making.seams.__main__ import app
+from models.making.seams.borders_seen import judge_borders
 from models.making.seams.joins_seen import BAR, Eye, judge_joins, spans
 from models.making.seams.rejoin import rejoin
 from models.making.seams.script import Session, scripted_session
 from models.making.seams.sheets import joins_sheet
+from models.speech_files import read_speech, resampled
 from tests.tiny_avatar import make_tiny_avatar
 
 
@@ -117,3 +123,43 @@ def test_the_command_prints_figures_and_judges(tiny_avatar: Path, tmp_path: Path
     said = CliRunner().invoke(app, ["joins", str(tmp_path / "empty")])
     assert said.exit_code == 1
     assert "avatar.toml" in said.output
+
+
+SAMPLE = Path("server/studio/sample.wav")
+
+
+def test_the_mouths_border_is_no_steeper_than_the_footage(tmp_path: Path) -> None:
+    said = CliRunner().invoke(
+        app, ["borders", str(EMBEDDED / "ava"), str(SAMPLE), "--sheet", f"{tmp_path}/borders.png"]
+    )
+    assert said.exit_code == 0, said.output
+    figures = json.loads(said.stdout)
+    assert figures["frames"] > 20
+    assert figures["gradient_ratio"]["median"] <= 1.1
+    assert figures["colour_step"]["Y"]["median"] < 3
+    assert max(figures["colour_step"][channel]["median"] for channel in "UV") < 1
+    assert cv2.imread(f"{tmp_path}/borders.png") is not None
+
+
+def test_a_hard_mask_over_a_mouth_of_other_colours_breaks_the_bar(ava: AvatarBundle) -> None:
+    class Reddened:
+        """Draws the crop itself, but redder."""
+
+        spec = LipSyncSpec(window=20, look_ahead_ms=80, patch=Size(*ava.mask.shape[::-1]))
+
+        def draw(self, batch: Sequence[MouthJob]) -> list[Rgb]:
+            return [np.asarray(job.crop // 2 + (90, 0, 0), np.uint8) for job in batch]
+
+    hard = replace(ava, mask=np.where(ava.mask > 127, 255, 0).astype(np.uint8))
+    figures = judge_borders(hard, Reddened(), resampled(*read_speech(SAMPLE), 48_000)[:96_000])
+    assert figures.ratio > 1.1
+    feathered = judge_borders(
+        replace(hard, tuning=MouthTuning(mask_feather=20)), Reddened(), resampled(*read_speech(SAMPLE), 48_000)[:96_000]
+    )
+    assert feathered.ratio < figures.ratio, "the feather mends it"
+
+
+def test_an_avatar_without_lips_has_no_border(tiny_body: Path) -> None:
+    said = CliRunner().invoke(app, ["borders", str(tiny_body), str(SAMPLE)])
+    assert said.exit_code == 1
+    assert "no trained mouth" in said.output

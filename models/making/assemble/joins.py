@@ -110,10 +110,9 @@ def ordinary_step(looks: Sequence[Looks]) -> float:
     """The median distance of frames that follow one another in their clip, in levels; never quite 0."""
     steps: list[float] = []
     for clip in looks:
-        for now in range(len(clip.luma) - 1):
-            one, next_ = slice(now, now + 1), slice(now + 1, now + 2)
-            squared = distance_squared(clip.luma[one], clip.weight[one], clip.luma[next_], clip.weight[next_])
-            steps.append(float(np.sqrt(squared[0, 0])))
+        shared = clip.weight[1:] * clip.weight[:-1]
+        squared = (shared * np.diff(clip.luma, axis=0) ** 2).sum(axis=1) / np.maximum(shared.sum(axis=1), 1e-9)
+        steps += np.sqrt(squared).tolist()
     return max(float(np.median(steps)) if steps else 0.0, 1e-3)
 
 

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from avatar.errors import BundleError
+from avatar.errors import AvatarError, BundleError
 from avatar.pictures import Rgb
 
 app = typer.Typer(help="Where pictures meet: measured, looked at, and made anew.", no_args_is_help=True)
@@ -46,6 +46,39 @@ def joins(
     if sheet is not None:
         write(sheet, joins_sheet(bundle, session, figures))
     typer.echo(json.dumps({"avatar": bundle.id, "seconds": seconds, "seed": seed, **figures.summary()}, indent=2))
+    raise typer.Exit(int(figures.ratio > BAR))
+
+
+@app.command()
+def borders(
+    avatar: Avatar,
+    speech: Annotated[Path, typer.Argument(help="What it is to speak, any sound file.", exists=True, dir_okay=False)],
+    runtime: Annotated[str, typer.Option(help="What runs the networks, as for the server.")] = "auto",
+    sheet: Sheet = None,
+) -> None:
+    """Measure the border of the drawn mouth against the footage; prints JSON, exits with 1 over the bar."""
+    from models.loading import Catalogue
+    from models.making.seams.borders_seen import BAR, SAMPLE_RATE, judge_borders
+    from models.making.seams.sheets import borders_sheet
+    from models.manifest import read_manifest
+    from models.speech_files import read_speech, resampled
+
+    try:
+        loaded = Catalogue([avatar], runtime).load(read_manifest(avatar).id)
+        if loaded.model is None:
+            raise BundleError(f"avatar '{loaded.bundle.id}' has no trained mouth, so none has a border")
+        pcm = resampled(*read_speech(speech), SAMPLE_RATE)
+        with Progress(console=console, transient=True) as bar:
+            task = bar.add_task("looking at borders")
+            figures = judge_borders(
+                loaded.bundle, loaded.model, pcm, lambda done, total: bar.update(task, completed=done, total=total)
+            )
+    except AvatarError as error:
+        console.print(f"[red]{error}")
+        raise typer.Exit(1) from error
+    if sheet is not None:
+        write(sheet, borders_sheet(loaded.bundle, figures))
+    typer.echo(json.dumps({"avatar": loaded.bundle.id, "speech": speech.name, **figures.summary()}, indent=2))
     raise typer.Exit(int(figures.ratio > BAR))
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from avatar.bundle import AvatarBundle
 from avatar.compositor import Compositor
@@ -93,7 +92,7 @@ class Eye:
 
     def steps(self, shots: Sequence[Shot]) -> list[float]:
         """Mean absolute differences of luma from each shot to the next, in levels, where neither has its mouth."""
-        seen = [(planes(self.picture(shot)).y, self._mouth(shot)) for shot in shots]
+        seen = [(planes(self.picture(shot)).y, self._compositor.mask_of(shot)) for shot in shots]
         return [
             float(np.asarray(cv2.absdiff(one, other))[(mouth | other_mouth) == 0].mean())
             for (one, mouth), (other, other_mouth) in zip(seen, seen[1:], strict=False)
@@ -103,10 +102,6 @@ class Eye:
         """Every step inside of every clip."""
         clips = self._bundle.clips.items()
         return [step for name, clip in clips for step in self.steps([Shot(name, i, "idle") for i in range(len(clip))])]
-
-    def _mouth(self, shot: Shot) -> NDArray[np.uint8]:
-        face, size = self._compositor.face(shot), (self._bundle.size.width, self._bundle.size.height)
-        return np.asarray(cv2.warpAffine(self._bundle.mask, face, size, flags=cv2.INTER_LINEAR), np.uint8)
 
 
 def judge_joins(
@@ -163,8 +158,6 @@ def _wait(bundle: AvatarBundle, session: Session, asked: Asked) -> int | None:
                 came = shot.clip == bundle.loops[state]
             case Pause():
                 came = False
-        if came and shot.leaving is not None:
-            return index - asked.index
-        if came:
-            return None
+        if came or (isinstance(asked.wish, Enter) and shot.state != asked.wish.state):
+            return index - asked.index if came and shot.leaving is not None else None
     return None
