@@ -9,9 +9,10 @@ import openvino
 import pytest
 from numpy.typing import NDArray
 
-from avatar.articulation import CHANNELS, VISEMES
+from avatar.articulation import CHANNELS, VISEMES, aperture
 from avatar.features import N_MELS, SILENCE, log_mel
 from models.loading import SHARED_ENCODER
+from models.making.evaluate.sounds import SOUNDS
 
 Encode = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 
@@ -109,3 +110,9 @@ def test_a_long_stretch_through_the_network_equals_its_windows() -> None:
             alone = network(mel[:, first : first + speech_encoder.WINDOW])
             torch.testing.assert_close(logits[:, answer], alone[0][:, 0], atol=1e-4, rtol=1e-4)
             torch.testing.assert_close(channels[:, answer], alone[1][:, 0], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["silence", "breath", "noise"])
+def test_where_nobody_speaks_the_lips_stay_together(encode: Encode, name: str) -> None:
+    articulation, _ = encode(_windows(log_mel(np.asarray(SOUNDS[name](), np.float32), 16_000)))
+    assert np.mean(aperture(articulation) < 0.12) >= 0.98
