@@ -49,7 +49,7 @@ class PublisherProcess:
         self._pump: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="avatar-agora-")
+        self._folder = await asyncio.to_thread(tempfile.mkdtemp, prefix=f"avatar-agora-{os.getpid()}-")
         ours, theirs = socket.socketpair()
         try:
             fds = (theirs.fileno(), self._ring.fd, self._bell)

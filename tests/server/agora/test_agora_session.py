@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from server.session import Session, Shown
 from server.settings import Settings
 from server.start_request import StartRequest
 from server.wiring import Stage
-from tests.server.agora.channels import Channels
+from tests.server.agora.channels import Channel, Channels
 from tests.server.running import START, Caller, Running, calling, running
 from tests.server.test_conversation import at_48k
 
@@ -100,11 +101,20 @@ async def say(caller: Caller, pcm: Pcm) -> None:
             pass
 
 
+def is_performed(there: Channel, shown: list[RenderedFrame]) -> bool:
+    """Whether all sound in a channel is what its session performed at that time, in order."""
+    performed = np.concatenate([frame.sound for frame in shown])
+    blocks = there.of("S")
+    in_order = all(one.ms < after.ms for one, after in pairwise(blocks))
+    return in_order and all(one.data == performed[48 * one.ms :][:480].tobytes() for one in blocks)
+
+
 async def test_speech_reaches_the_channel_sample_for_sample_and_picture_for_picture(theatre: Theatre) -> None:
     channel, spoken = theatre.channels.name(), speech(SPEECH_S, 1)
     answer = await theatre.start(channel)
     async with calling(answer) as caller:
         await say(caller, spoken)
+        await asyncio.sleep(1)  # on a busy machine the channel may be a little later than the session
         await theatre.server.stop(answer)
     there, shown = theatre.channels.read(channel), theatre.shown[channel]
     pictures, blocks = there.of("P"), there.of("S")
@@ -114,9 +124,7 @@ async def test_speech_reaches_the_channel_sample_for_sample_and_picture_for_pict
     for sent, frame in zip(pictures, shown, strict=False):
         assert np.array_equal(sent.picture, frame.picture), f"frame {frame.tick.index} is not as it was composed"
     assert len({one.data for one in pictures}) > len(pictures) // 4, "the avatar moves"
-    performed = np.concatenate([frame.sound for frame in shown])
-    for one in blocks:
-        assert np.array_equal(np.frombuffer(one.data, np.int16), performed[48 * one.ms :][:480])
+    assert is_performed(there, shown)
     voiced = [one.ms for one in blocks if any(one.data)]
     assert voiced == list(range(voiced[0], voiced[-1] + 10, 10)), "silence may be left out to catch up, speech never"
     heard = there.sound[np.flatnonzero(there.sound)[0] :]
@@ -139,6 +147,7 @@ async def test_two_sessions_of_different_apps_and_uid_modes_at_once(theatre: The
         answer = await theatre.start(channel, **agora)
         async with calling(answer) as caller:
             await say(caller, pcm)
+            await asyncio.sleep(1)
             await theatre.server.stop(answer)
 
     await asyncio.gather(*(talk(*place) for place in places))
@@ -174,9 +183,10 @@ async def test_a_crash_in_one_channel_disturbs_no_other(theatre: Theatre) -> Non
         await say(one, speech(1, 6))
         await theatre.server.stop(first)
         await theatre.server.stop(second)
-    there, wanted = theatre.channels.read(quiet), np.trim_zeros(at_48k(speech(3, 5)))
+    there = theatre.channels.read(quiet)
     assert theatre.channels.n_joins(quiet) == 1
-    assert np.array_equal(there.sound[np.flatnonzero(there.sound)[0] :][: len(wanted)], wanted)
+    assert there.sound.any()
+    assert is_performed(there, theatre.shown[quiet])
     assert theatre.channels.read(crashing, 2).sound.any(), "it speaks again"
 
 
