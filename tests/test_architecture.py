@@ -66,3 +66,19 @@ def test_importing_the_server_loads_nothing_heavy() -> None:
     code = f"import sys, server.cli, server.app; print([m for m in {sorted(HEAVY)!r} if m in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert loaded.stdout.strip() == "[]"
+
+
+def test_the_agora_sdk_is_imported_in_its_child_process_alone() -> None:
+    driver, child = "server.publishers.agora.channel", ROOT / "server" / "publishers" / "agora" / "child.py"
+    named = {path: set(imports(parse(path))) for path in FILES}
+    using = [path for path, names in named.items() if any(name.split(".")[0] == "agora" for name in names)]
+    assert using == [child.with_name("channel.py")]
+    for path, names in named.items():
+        if path != child and driver in names:
+            assert _only_for_types(parse(path), driver), f"{path.name} imports what imports the SDK"
+
+
+def _only_for_types(tree: ast.Module, module: str) -> bool:
+    checked = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    of_types = [name for node in checked for name in imports(node)]
+    return list(imports(tree)).count(module) == of_types.count(module)
