@@ -30,4 +30,10 @@ def configure(level: str) -> None:
     """Sends this process's logs to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
+    handler.addFilter(_is_no_refusal)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def _is_no_refusal(record: logging.LogRecord) -> bool:
+    """uvicorn calls it an error when a WebSocket is refused at its handshake; we do that on purpose, and count it."""
+    return record.msg != "ASGI callable returned without completing handshake."

@@ -15,6 +15,10 @@ from server.settings import Settings
 
 log = logging.getLogger(__name__)
 
+KEEP_ALIVE_S = 75
+"""For how long an idle connection stays open: longer than in clients' pools (httpx 5 s, aiohttp 15 s, nginx 60 s),
+because a request that is sent while we close is lost."""
+
 
 class AvatarServer(uvicorn.Server):
     """``await serve()`` runs it until SIGTERM, SIGINT or ``should_exit``.
@@ -36,6 +40,7 @@ class AvatarServer(uvicorn.Server):
                 # Its information lines hold the addresses of WebSockets, and those may hold tokens.
                 log_level="warning",
                 access_log=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=1,
             )
         )

@@ -37,6 +37,9 @@ FADE_MS = 10
 QUIET_LEAD_MS = 30
 """How far ahead frames are planned while nobody speaks: little, so that speech starts soon after it arrives."""
 
+MOST_AHEAD = 60
+"""Frames that may be planned and not shown yet: fewer than the performance can take back."""
+
 NS_PER_MS = 1_000_000
 
 NEVER_NS = 1 << 62
@@ -80,10 +83,10 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class _Rendering:
-    """A planned frame, and its picture as soon as it is drawn."""
+    """A planned frame, and its picture as soon as it is drawn; None where it was too late to draw one."""
 
     plan: Plan
-    picture: Picture | asyncio.Future[Picture]
+    picture: Picture | asyncio.Future[Picture] | None
 
 
 class Session:
@@ -231,6 +234,7 @@ class Session:
                 await self._stopped.wait()
                 for task in work:
                     task.cancel()
+        self._publishers = ()  # some know their session, too
         if self._failure:
             raise self._failure
 
@@ -253,12 +257,19 @@ class Session:
         return (self._options.lead_ms if self._performance.busy else QUIET_LEAD_MS) * NS_PER_MS
 
     def _plan_ahead(self) -> None:
-        """Plans every frame that is due within the lead, and asks for its picture."""
+        """Plans every frame that is due within the lead, and asks for its picture.
+
+        Frames whose time is over have sound alone. Who was held up would else never catch up, or hold minutes of
+        pictures that nobody has time to see.
+        """
         now_ns = self._clock.now_ns()
         while self._due_ns(self._next_planned) <= now_ns + self._lead_ns():
+            if self._next_planned - self._next_shown >= MOST_AHEAD:
+                break
             plan = self._performance.step(self.timeline.tick(self._next_planned))
-            self._rendering.append(_Rendering(plan, self._picture(plan)))
             self._next_planned += 1
+            is_over = self._due_ns(self._next_planned) <= now_ns
+            self._rendering.append(_Rendering(plan, None if is_over else self._picture(plan)))
 
     def _picture(self, plan: Plan) -> Picture | asyncio.Future[Picture]:
         if plan.mouth is None or self._model is None:
@@ -303,7 +314,7 @@ class Session:
         late = repeated or lateness_ns > self.timeline.start_ns(1) // 2
         self.on_shown(Shown(frame, lateness_ns, repeated, late, waited_ns))
 
-    def _finished(self, picture: Picture | asyncio.Future[Picture]) -> Picture | None:
+    def _finished(self, picture: Picture | asyncio.Future[Picture] | None) -> Picture | None:
         """The picture, or None where it is not there (yet)."""
         if not isinstance(picture, asyncio.Future):
             return picture

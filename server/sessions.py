@@ -200,6 +200,8 @@ class Sessions:
             live.end(Ending.DRAINING)
             live.hang_up()
             del self._live[live.id], self._work[live.id]
+            # It knows the session, too. What it held (encoders, minutes of speech) need not wait for the collector.
+            live.performing = None
             live.gone.set()
             self.metrics.sessions.dec()
             self.metrics.sessions_ended.labels(str(live.ending)).inc()

@@ -32,6 +32,10 @@ class JumpingClock:
         heapq.heappush(self._sleepers, (ns, next(self._order), awake))
         await awake
 
+    def hold_up(self, ns: int) -> None:
+        """Time passes in which nobody could do anything."""
+        self._now_ns += ns
+
     async def run(self) -> None:
         """Lets time pass until cancelled."""
         while True:

@@ -347,6 +347,32 @@ class StuckModel:
         return self._draw(batch)
 
 
+async def test_who_was_held_up_catches_up_with_sound_and_draws_nothing_that_is_over(loaded: LoadedAvatar) -> None:
+    speech = voice(4.0)
+    async with on_air(loaded) as show:
+        show.session.hear(speech)
+        show.session.end_speech()
+        await show.wait_ms(500)
+        n_repeated = sum(shown.repeated for shown in show.shown)
+        show.clock.hold_up(60_000 * MS)
+        await show.until(lambda: len(show.shown) >= 63 * 25)
+    assert [frame.tick.index for frame in show.collector.frames] == list(range(len(show.collector.frames)))
+    assert not show.shown[-1].late
+    assert np.array_equal(trimmed(show.collector.heard), speech)
+    assert 1490 <= sum(shown.repeated for shown in show.shown) - n_repeated <= 1540
+
+
+async def test_who_was_held_up_can_be_interrupted(loaded: LoadedAvatar) -> None:
+    async with on_air(loaded) as show:
+        show.session.hear(voice(90.0))
+        await show.wait_ms(500)
+        show.clock.hold_up(60_000 * MS)
+        show.session.interrupt()
+        await show.until(lambda: len(show.shown) >= 63 * 25)
+    assert "speak_interrupted" in show.names()
+    assert not show.collector.heard[-SAMPLE_RATE:].any()
+
+
 async def test_a_late_picture_is_repeated_and_the_sound_goes_out_in_time(loaded: LoadedAvatar) -> None:
     model, pcm = StuckModel(loaded), voice(1)
     collector, shown = Collector(), list[Shown]()

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
 from server.start_request import StartRequest
+from tests.server.player import becomes
 from tests.server.running import START, Caller, Listener, Running, calling, running
 
 pytestmark = pytest.mark.anyio
@@ -123,6 +126,27 @@ async def test_no_session_outlives_the_longest() -> None:
     async with running(longest_session_s=1) as server:
         async with calling(await server.start()) as caller:
             assert (await caller.event("session_closing"))["reason"] == "longest_session"
+
+
+async def test_what_a_session_held_is_freed_when_it_ends() -> None:
+    made: list[weakref.ref[Listener]] = []
+
+    async def open_session(request: StartRequest, session_id: str) -> Listener:
+        listener = Listener()
+        made.append(weakref.ref(listener))
+        return listener
+
+    gc.disable()
+    try:
+        async with running(open_session) as server:
+            answer = await server.start()
+            async with calling(answer) as caller:
+                await caller.speaks()
+                assert made[0]() is not None
+                await server.stop(answer)
+            await becomes(lambda: made[0]() is None)
+    finally:
+        gc.enable()
 
 
 async def test_a_session_ends_when_its_performance_does() -> None:
