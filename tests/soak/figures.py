@@ -1,0 +1,106 @@
+"""What a long run measures, each figure beside its bar."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+import psutil
+
+Progress = Callable[[float], None]
+"""Is told which share of the work is done, from 0 to 1."""
+
+
+def no_progress(done: float) -> None:
+    """Nobody looks on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Something that was counted or measured, and what it may be."""
+
+    what: str
+    seen: float
+    unit: str = ""
+    least: float = float("-inf")
+    most: float = float("inf")
+
+    @property
+    def holds(self) -> bool:
+        return self.least <= self.seen <= self.most
+
+    @property
+    def bar(self) -> str:
+        bounds = [("≥", self.least), ("≤", self.most)]
+        shown = [f"{sign} {bound:g}" for sign, bound in bounds if abs(bound) != float("inf")]
+        return "" if not shown else "0" if self.most == 0 and self.least < 0 else " and ".join(shown)
+
+
+class Memory:
+    """Resident memory of one process, read now and then while work goes on."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._process = process
+        self._bytes: list[int] = []
+
+    def read(self) -> None:
+        self._bytes.append(self._process.memory_info().rss)
+
+    @property
+    def mib(self) -> float:
+        """The last reading."""
+        return self._bytes[-1] / 2**20
+
+    @property
+    def growth(self) -> float:
+        """In per cent, over the second half: the first half is warm-up. Each end is the median of a tenth."""
+        n_half, n_tenth = len(self._bytes) // 2, max(1, len(self._bytes) // 10)
+        middle = statistics.median(self._bytes[n_half : n_half + n_tenth])
+        return 100 * (statistics.median(self._bytes[-n_tenth:]) / middle - 1)
+
+    def figures(self, of: str) -> list[Figure]:
+        return [
+            Figure(f"memory of {of}", self.mib, "MiB"),
+            Figure("· its growth in the second half", self.growth, "%", most=5),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a process holds and has to give back."""
+
+    files: int
+    threads: int
+    children: int
+    tasks: int = 0
+
+    @classmethod
+    def by(cls, process: psutil.Process) -> Self:
+        return cls(process.num_fds(), process.num_threads(), len(process.children(recursive=True)))
+
+    @classmethod
+    def here(cls) -> Self:
+        """By this process, and how many tasks its event loop has."""
+        held = cls.by(psutil.Process())
+        return cls(held.files, held.threads, held.children, len(asyncio.all_tasks()))
+
+    def figures(self, before: Held) -> list[Figure]:
+        """What is held more than before; nothing may be."""
+        names = ("files", "threads", "children", "tasks")
+        return [
+            Figure(f"{name} held after it and not before", getattr(self, name) - getattr(before, name), most=0)
+            for name in names
+        ]
+
+
+async def becomes(true: Callable[[], bool], within_s: float = 20.0) -> bool:
+    """Whether something that tells nobody when it happens does so in time."""
+    end = asyncio.get_running_loop().time() + within_s
+    while not true():
+        if asyncio.get_running_loop().time() > end:
+            return False
+        await asyncio.sleep(0.05)
+    return True
