@@ -26,8 +26,8 @@ serve: $(VENV)/.base ## the server, with a page to see and hear the avatar at /s
 test: $(VENV)/.dev system ## every test
 	$(BIN)/python -m pytest
 
-soak: $(VENV)/.dev ## the tests that put a load on the server, with ten times of it
-	AVATAR_SOAK=1 $(BIN)/python -m pytest -m soak
+soak: $(VENV)/.dev ## long runs: clients that lose their server, generated input, ten thousand sessions; a table of bars
+	$(BIN)/python -m tests.soak
 
 check: $(VENV)/.dev ## ruff, mypy and the test of the architecture
 	$(BIN)/ruff format --check .

@@ -47,6 +47,7 @@ async def many_sessions(
         publishers=("webrtc", "recording"),
         record_dir=str(folder),
         max_sessions=4 * ABANDONED_AT_ONCE,
+        max_starts_per_minute=0,
         never_initialised_s=PATIENCE_S,
         grace_s=PATIENCE_S,
     )
@@ -163,6 +164,10 @@ async def _visits(
         if await _n_sessions(url) == 0:
             break
         await asyncio.sleep(0.05)
+    await asyncio.to_thread(_clear, folder)
+
+
+def _clear(folder: Path) -> None:
     for recording in folder.glob("*.mp4"):
         recording.unlink()
 

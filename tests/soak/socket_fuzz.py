@@ -62,7 +62,7 @@ def socket_fuzz(
 async def _fuzz(
     loop: asyncio.AbstractEventLoop, avatars: Path, folder: Path, n_messages: int, progress: Progress
 ) -> list[Figure]:
-    limits = {"publishers": "webrtc", "idle_timeout_s": 0, "max_message_bytes": MOST_BYTES}
+    limits = {"publishers": "webrtc", "idle_timeout_s": 0, "max_message_bytes": MOST_BYTES, "max_messages_per_s": 0}
     async with ServerProcess(avatars, folder, limits) as server, _session(server) as answer:
         seen, memory = _Seen(), Memory(server.process)
 
