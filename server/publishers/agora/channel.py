@@ -50,8 +50,8 @@ KEY_FRAME, DELTA_FRAME = 3, 4
 ENCODED_SENT = 1
 """What pushing an encoded picture returns on success, where everything else returns 0."""
 
-NOT_OURS = -1
-"""Tells the wrapper to leave the audio scenario as it is; it would change it in the SDK's own thread."""
+NOT_HERE = -1
+"""Tells the wrapper to leave the audio scenario as it is: it would change it in the SDK's thread, while we push."""
 
 ORIGIN_MS = 1000
 """The timeline's beginning in the SDK's timestamps: it takes 0 for a timestamp that was not given."""
@@ -137,6 +137,12 @@ class Channel:
     def renew_token(self, token: str) -> None:
         if self._connection.renew_token(token):
             self._notify(Trouble("TOKEN_REFUSED", "the Agora SDK refused the new token"))
+
+    def change_sound_mode(self, scenario: int) -> None:
+        """Publishes sound anew in another audio scenario."""
+        self._connection.update_audio_scenario(AudioScenarioType(scenario))
+        message = f"somebody in the channel cannot hear AI sound at its best; audio scenario {scenario} is used"
+        self._notify(Trouble("SOUND_MODE_REPLACED", message))
 
     def push_sound(self, block: Block) -> int:
         """Hands over a block; 0 is success."""
@@ -270,7 +276,8 @@ class _ConnectionObserver(IRTCConnectionObserver):  # type: ignore[misc]
         self._notify(Trouble("AGORA_ERROR", f"the Agora SDK reports error {code}"))
 
     def on_aiqos_capability_missing(self, connection: Any, scenario: int) -> int:
-        return NOT_OURS
+        self._notify(messages.SoundModeAdvised(int(scenario)))
+        return NOT_HERE
 
     def _failed(self, number: int) -> None:
         why = reason(number)

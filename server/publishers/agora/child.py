@@ -101,6 +101,8 @@ def _broadcast(control: Control, bell: Bell, channel: Channel, broadcast: Broadc
                     channel.publish()
                     connected = True
                     control.send(message)
+                case messages.SoundModeAdvised(scenario):
+                    channel.change_sound_mode(scenario)
                 case IntraRequested():
                     broadcast.want_whole()
                     control.send(message)

@@ -97,6 +97,12 @@ class IntraRequested(msgspec.Struct, tag=True, frozen=True):
     """Somebody in the channel needs a whole picture."""
 
 
+class SoundModeAdvised(msgspec.Struct, tag=True, frozen=True):
+    """Somebody in the channel cannot hear the present audio scenario at its best; this one suits all."""
+
+    scenario: int
+
+
 class Trouble(msgspec.Struct, tag=True, frozen=True):
     """Something is not as it was asked for, but publishing goes on."""
 
@@ -157,6 +163,7 @@ Report = (
     | ConnectionLost
     | TokenWillExpire
     | IntraRequested
+    | SoundModeAdvised
     | Trouble
     | TransportStats
     | VideoStats

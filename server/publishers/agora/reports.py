@@ -10,13 +10,13 @@ from server.publishers.agora.messages import Report, Trouble
 
 Event = dict[str, object]
 
-STATES: dict[type[Report], str] = {
-    messages.Connected: "joined",
-    messages.Reconnecting: "reconnecting",
-    messages.Reconnected: "joined",
-    messages.ConnectionLost: "lost",
+STATES: dict[type[Report], tuple[str, str]] = {
+    messages.Connected: ("joined", "CHANNEL_JOINED"),
+    messages.Reconnecting: ("reconnecting", "CHANNEL_RECONNECTING"),
+    messages.Reconnected: ("joined", "CHANNEL_RECONNECTED"),
+    messages.ConnectionLost: ("lost", "CHANNEL_LOST"),
 }
-"""The state that the client is told; each is counted, too."""
+"""The state that the client is told, and the code that is counted."""
 
 GRADES = {0: "unknown", 1: "excellent", 2: "good", 3: "poor", 4: "bad", 5: "very_bad", 6: "down"}
 
@@ -33,9 +33,10 @@ class Reports:
 
     def take(self, report: Report) -> None:
         if type(report) in STATES:
-            self._set_joined(STATES[type(report)] == "joined")
-            self.count(f"CHANNEL_{type(report).__name__.upper()}")
-            self._emit({"event": "channel_state", "state": STATES[type(report)]})
+            state, code = STATES[type(report)]
+            self._set_joined(state == "joined")
+            self.count(code)
+            self._emit({"event": "channel_state", "state": state})
         match report:
             case messages.TransportStats():
                 self._figures.add_transport(report, self._sent_bytes)

@@ -88,7 +88,7 @@ enum { VIDEO_STATISTICS = 18, INTRA = 32, N_USER = 37 };
  * b: height), 'E' encoded picture (a: frame type, b: codec). */
 struct record { int64_t kind, arrived_ns, pts_ms, a, b, n_bytes; };
 
-static void *connection_observer[N_CONNECTION], *user_observer[N_USER];
+static void *connection_observer[N_CONNECTION], *user_observer[N_USER], *capabilities_observer;
 static char channel[256], user[256], early[4096], script[65536];
 static FILE *calls, *media;
 static int connected, slow_ms, hang;
@@ -184,6 +184,7 @@ static void happen(const char *what, int number) {
   else if (!strcmp(what, "stats")) tell_stats();
   else if (!strcmp(what, "target")) ((void (*)(handle, handle, void *))user_observer[VIDEO_STATISTICS])((handle)2, (handle)7, &video);
   else if (!strcmp(what, "garbage")) print_garbage(number);
+  else if (!strcmp(what, "no_aiqos")) ((void (*)(handle, void *, int))capabilities_observer)((handle)11, NULL, 0);
   else if (!strcmp(what, "slow")) slow_ms = number;
   else if (!strcmp(what, "hang")) hang = 1;
   else if (!strcmp(what, "segfault")) *(volatile int *)0 = 0;
@@ -256,7 +257,10 @@ handle agora_service_create_custom_video_track_encoded(handle service, handle se
   call("encoded codec=%d target=%d", options->codec, options->target_bitrate);
   return (handle)7;
 }
-handle agora_local_user_capabilities_observer_create(void *observer) { return (handle)11; }
+handle agora_local_user_capabilities_observer_create(void **observer) {
+  capabilities_observer = *observer;
+  return (handle)11;
+}
 
 handle agora_rtc_conn_create(handle service, struct connection_config *config) {
   call("connection subscribe=%d%d playout=%d role=%d profile=%d", config->auto_subscribe_audio,

@@ -181,7 +181,7 @@ async def test_the_client_learns_how_the_connection_fares(channels: Channels) ->
         await asyncio.sleep(0.2)
         assert on.figure("channels") == 0
     assert on.codes("channel_state") == ["joined", "reconnecting", "joined", "lost"]
-    for code in ("CHANNEL_CONNECTED", "CHANNEL_RECONNECTING", "CHANNEL_RECONNECTED", "CHANNEL_CONNECTIONLOST"):
+    for code in ("CHANNEL_JOINED", "CHANNEL_RECONNECTING", "CHANNEL_RECONNECTED", "CHANNEL_LOST"):
         assert on.figure("events_total", code=code) == 1
     (call,) = [one for one in on.events if one["event"] == "call_metrics"]
     assert (call["round_trip_ms"], call["packet_loss_percent"], call["sent_video_kbit_s"]) == (34, 3, 840)
@@ -318,6 +318,17 @@ async def test_an_interruption_drops_what_was_not_handed_over(channels: Channels
     assert 4 <= n_before < 40
     assert n_before % 4 == 0, "a frame that was begun is finished: the next begins where it ended"
     assert sound[n_before:] == [800, 810, 820, 830]
+
+
+async def test_listeners_without_the_best_sound_mode_get_the_one_that_the_sdk_recommends(channels: Channels) -> None:
+    on = air(channels)
+    channels.script(on.channel, "0 connected", "300 no_aiqos")
+    async with on.publisher() as publisher, on.showing(publisher):
+        await channels.until(on.channel, 1, lambda there: there.calls.count("publish_audio") == 2)
+    assert on.codes("warning") == ["SOUND_MODE_REPLACED"]
+    there = channels.read(on.channel)
+    assert there.called("scenario")[-1] == "scenario 3"
+    assert [one.ms for one in there.of("S")] == [10 * n for n in range(len(there.of("S")))]
 
 
 @pytest.mark.parametrize(("codec", "number"), [("VP8", 1), ("H264", 2), ("AV1", 12)])
