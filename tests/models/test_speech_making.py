@@ -212,7 +212,7 @@ def test_a_sound_is_held_at_its_pitch() -> None:
 
 def test_speech_at_its_own_pace_stays_as_it_is() -> None:
     sound = np.random.default_rng(0).standard_normal(8_000).astype(np.float32)
-    same, places = in_other_time(sound, np.arange(8_000))
+    same, places = in_other_time(sound, np.arange(8_000.0))
     np.testing.assert_allclose(same[400:-400], sound[400:-400], atol=1e-5)
     np.testing.assert_allclose(places[400:-400], np.arange(8_000)[400:-400], atol=1)
 
