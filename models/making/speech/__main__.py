@@ -119,6 +119,7 @@ def _export(options: argparse.Namespace, console: Console) -> None:
     figures: dict[str, float | str] = {}
     if options.figures:
         for name, one in json.loads(options.figures.read_text()).items():
+            name = name.replace(", ", "_").replace(" ", "_")
             figures |= {
                 f"{name}_{key}": round(value, 3) for key, value in one.items() if isinstance(value, float | int)
             }
