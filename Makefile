@@ -39,7 +39,7 @@ format: $(VENV)/.dev ## let ruff put the code in order
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-system: ## Debian packages that the tests use (a browser); needs root, else says what is missing
+system: ## Debian packages that the tests use (a browser, a C compiler); needs root, else says what is missing
 	@sh .ci/system-packages
 
 evaluate: $(FILM:.mp4=.npz) ## lips judged on the film by a face tracker, and the speech encoder: docs/lips.md
