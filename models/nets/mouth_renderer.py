@@ -51,9 +51,9 @@ class RendererConfig:
     """
 
     patch: int = 192
-    window: Box = Box(32, 40, 128, 88)
+    window: Box = Box(36, 44, 120, 80)
     widths: tuple[int, int, int] = (32, 64, 96)
-    n_drawn: int = 2
+    n_drawn: int = 1
     window_width: int = 32
     n_window: int = 2
     n_full: int = 8

@@ -1,6 +1,6 @@
 """Training data of the mouth renderer: the mouth's region at rest and speaking, in poses that the clips take.
 
-Each pose gives one *input* (the mouth at rest, as a clip shows it) and `TARGETS_PER_POSE` *targets* (articulated).
+Each pose gives one *input* (the mouth at rest, as a clip shows it) and some *targets* (articulated).
 """
 
 from __future__ import annotations
@@ -47,6 +47,15 @@ _EXACT: tuple[tuple[str, int], ...] = (
 """Frames of clips whose poses are among the data exactly."""
 
 
+_SPELT: tuple[tuple[str, int, tuple[str, ...]], ...] = (
+    ("idle", 0, ("WU", "OO", "AA", "CH", "PP", "FF", "IH", "EH", "RR", "SS", "TH", "DD", "KK")),
+    ("smile", 14, ("WU", "OO", "AA", "CH", "PP", "FF", "IH", "EH", "RR", "SS", "TH", "DD", "KK")),
+    ("shake", 15, ("WU", "OO", "AA", "CH", "PP", "FF")),
+    ("think", 18, ("WU", "OO", "AA", "CH", "PP", "FF")),
+)
+"""Frames in which these visemes are rendered one by one, at their clearest."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """One region to render: a pose, what the mouth does in it, and how much it smiles."""
@@ -76,9 +85,16 @@ def samples(seed: int = 20) -> list[Sample]:
         made.append(Sample(pose_id, 0, pose, rest, smile, split))
         for number in range(1, TARGETS_PER_POSE + 1):
             made.append(Sample(pose_id, number, pose, _articulation(random, number), smile, split))
+    spelt: list[Sample] = []
+    for pose_id, (clip, frame, visemes) in enumerate(_SPELT, start=N_POSES):
+        moment = PERFORMANCES[clip].motion(frame)
+        mouths = [rest, *(TARGETS[VISEMES.index(viseme)] for viseme in visemes)]
+        for number, mouth in enumerate(mouths):
+            spelt.append(Sample(pose_id, number, moment.pose, mouth, moment.smile, "train"))
     poses = np.concatenate([np.arange(len(_EXACT)), len(_EXACT) + random.permutation(N_POSES - len(_EXACT))])
     poses = _held_out_early(poses)
-    return [made[pose * (TARGETS_PER_POSE + 1) + number] for pose in poses for number in range(TARGETS_PER_POSE + 1)]
+    numbers = range(TARGETS_PER_POSE + 1)
+    return spelt + [made[pose * len(numbers) + number] for pose in poses for number in numbers]
 
 
 def _held_out_early(poses: NDArray[np.int64]) -> NDArray[np.int64]:
