@@ -65,3 +65,4 @@ def test_a_film_is_judged_from_end_to_end(tiny_avatar: Path, tmp_path: Path) -> 
     text = page(figures, pictures)
     assert "| d3 · human speech, film: aperture r | ≥ 0.650 |" in text
     assert "a · joins" in text
+    assert "b · gradient" in text

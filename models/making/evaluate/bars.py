@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from models.making.evaluate.cost import Cost
 from models.making.evaluate.seen import SeenRest, SeenSpeech
-from models.making.seams import joins_seen
+from models.making.seams import borders_seen, joins_seen
+from models.making.seams.borders_seen import BorderFigures
 from models.making.seams.joins_seen import JoinFigures
 from models.making.speech.evaluation import Score
 
@@ -52,6 +53,12 @@ def join_bars(joins: JoinFigures) -> list[Bar]:
     """Footage where one clip gives way to another."""
     what = "a · joins: largest step over the 99th percentile inside the clips"
     return [at_most(what, joins_seen.BAR, joins.ratio)]
+
+
+def border_bars(borders: BorderFigures) -> list[Bar]:
+    """The drawn mouth's edge."""
+    what = "b · gradient along the mask's border over the footage's own (median)"
+    return [at_most(what, borders_seen.BAR, borders.ratio)]
 
 
 def human_bars(human: Score) -> list[Bar]:

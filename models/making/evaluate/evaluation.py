@@ -26,15 +26,22 @@ from models.making.evaluate.seen import Judge
 from models.making.look.crossing_sheet import crossing_sheet, crossings
 from models.making.look.labelled import write_picture
 from models.making.look.viseme_sheets import viseme_pair_sheet, viseme_sheet
+from models.making.seams.borders_seen import SAMPLE_RATE, judge_borders
 from models.making.seams.joins_seen import judge_joins
 from models.making.seams.script import scripted_session
-from models.making.seams.sheets import joins_sheet
+from models.making.seams.sheets import borders_sheet, joins_sheet
 from models.making.speech.report import figures_of
 from models.manifest import sha256_of
+from models.speech_files import read_speech, resampled
 from models.speech_lips import SpeechLips
 
 N_STRIPS = 3
+MOST_LATE = 0.02
+"""Share of late frames above which the page warns of its own figures."""
+
 SCRIPT_S = 300
+BORDERS_S = 30
+"""How much of the programme is looked at for the mouth's border."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +75,10 @@ def evaluate(
     sets = _sets(programme)
     judge = Judge(lips, programme) if programme.spoken else None
     session = scripted_session(avatar.bundle, script_s)
+    pcm = resampled(*read_speech(material.programme), SAMPLE_RATE)[: BORDERS_S * SAMPLE_RATE]
     with Progress(console=console) as bars:
-        task = bars.add_task("looking at joins")
-        joins = judge_joins(avatar.bundle, session, lambda done, n: bars.update(task, completed=done, total=n))
+        joins = judge_joins(avatar.bundle, session, _told(bars, "looking at joins"))
+        borders = judge_borders(avatar.bundle, model, pcm, _told(bars, "looking at borders"))
     figures = Figures(
         about=[*_about(avatar, model), _about_film(material.film, lips)],
         heard=heard,
@@ -79,11 +87,19 @@ def evaluate(
         pauses=judge.pauses() if judge else None,
         cost=measure_cost(model, avatar.bundle),
         joins=joins,
+        borders=borders,
         skipped=_skipped(sets, material),
     )
     pictures = _draw(judge, sets, avatar, model, out, console)
     write_picture(out / "joins.jpg", joins_sheet(avatar.bundle, session, joins))
-    return figures, pictures | {"The joins with the largest steps": "joins.jpg"}
+    write_picture(out / "borders.jpg", borders_sheet(avatar.bundle, borders))
+    seams = {"The joins with the largest steps": "joins.jpg", "The mouths with the steepest borders": "borders.jpg"}
+    return figures, pictures | seams
+
+
+def _told(bars: Progress, what: str) -> Callable[[int, int], None]:
+    task = bars.add_task(what)
+    return lambda done, total: bars.update(task, completed=done, total=total)
 
 
 def _sets(programme: Programme) -> dict[str, list[Piece]]:
@@ -130,7 +146,10 @@ def _about_film(film: Path, lips: SeenLips) -> str:
     late = f", {recorded['late_frames']} of them late" if "late_frames" in recorded else ""
     offset = f"; pictures begin {recorded['av_offset_ms']:g} ms after the sound" if "av_offset_ms" in recorded else ""
     found = percent(float(np.mean(lips.found)))
-    return f"A recording of {len(lips.gaps)} frames{late}{offset}; a face is found in {found} of them."
+    about = f"A recording of {len(lips.gaps)} frames{late}{offset}; a face is found in {found} of them."
+    if recorded.get("late_frames", 0) > MOST_LATE * len(lips.gaps):
+        about += " **The machine was too busy: late frames show an older mouth, so the film's figures say little.**"
+    return about
 
 
 def _draw(

@@ -9,6 +9,7 @@ from itertools import chain
 
 from models.making.evaluate.bars import (
     Bar,
+    border_bars,
     cost_bars,
     film_bars,
     human_bars,
@@ -21,6 +22,7 @@ from models.making.evaluate.bars import (
 )
 from models.making.evaluate.cost import Cost
 from models.making.evaluate.seen import SeenRest, SeenSpeech
+from models.making.seams.borders_seen import BorderFigures
 from models.making.seams.joins_seen import JoinFigures
 from models.making.speech.evaluation import Score
 
@@ -45,7 +47,8 @@ class Figures:
         seen: the film, by set of recordings.
         sounds: the film, by sound that nobody speaks in.
         pauses: the film, between the words.
-        joins: of a scripted session of five minutes.
+        joins: of a scripted session.
+        borders: of the mouth in some speech.
     """
 
     about: Sequence[str]
@@ -55,6 +58,7 @@ class Figures:
     pauses: SeenRest | None = None
     cost: Cost | None = None
     joins: JoinFigures | None = None
+    borders: BorderFigures | None = None
     skipped: Sequence[str] = ()
 
     @property
@@ -62,6 +66,7 @@ class Figures:
         """Every bar that there is a figure for."""
         return [
             *(join_bars(self.joins) if self.joins else ()),
+            *(border_bars(self.borders) if self.borders else ()),
             *(human_bars(self.heard["human"]) if "human" in self.heard else ()),
             *(unseen_bars(self.heard["unseen synthetic"]) if "unseen synthetic" in self.heard else ()),
             *(film_bars(self.seen["human"]) if "human" in self.seen else ()),
@@ -143,10 +148,13 @@ def _seen(figures: Figures) -> list[str]:
 
 
 def _seams(figures: Figures) -> list[str]:
-    if figures.joins is None:
-        return []
-    rows = [(name.replace("_", " "), json.dumps(value)) for name, value in figures.joins.summary().items()]
-    return ["## The seams", _table("joins of a session of five minutes", "", rows=rows)]
+    found = {"joins of a scripted session": figures.joins, "border of the mouth": figures.borders}
+    tables = [
+        _table(what, "", rows=[(name.replace("_", " "), json.dumps(value)) for name, value in one.summary().items()])
+        for what, one in found.items()
+        if one
+    ]
+    return ["## The seams", *tables] if tables else []
 
 
 def _met(bar: Bar) -> str:
