@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import msgspec
@@ -12,7 +14,25 @@ BARE = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "task
 """What every record has; anything else was passed as ``extra``."""
 
 
+TOKENS = re.compile(
+    r"eyJ[\w-]+\.[\w-]+\.[\w-]+"  # a JWT
+    r"|(?<=Bearer )[^\s\"'\\]+"
+    r"|(?<=token=)[^\s\"'&\\]+|(?<=api_key=)[^\s\"'&\\]+"
+)
+"""What looks like a secret, wherever it stands: addresses of WebSockets, headers, traces of libraries."""
+
+
 class JsonFormatter(logging.Formatter):
+    """Our own lines hold no secrets; those of libraries may, so whatever is one, or looks like one, is left out.
+
+    Args:
+        secrets: what must never be shown.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        super().__init__()
+        self._secrets = sorted(filter(None, secrets), key=len, reverse=True)
+
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
@@ -23,13 +43,18 @@ class JsonFormatter(logging.Formatter):
         line |= {name: value for name, value in vars(record).items() if name not in BARE}
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line, enc_hook=str).decode()
+        return self._redacted(msgspec.json.encode(line, enc_hook=str).decode())
+
+    def _redacted(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "…")
+        return TOKENS.sub("…", text)
 
 
-def configure(level: str) -> None:
-    """Sends this process's logs to stderr."""
+def configure(level: str, secrets: Iterable[str] = ()) -> None:
+    """Sends this process's logs to stderr, without the secrets."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(JsonFormatter(secrets))
     handler.addFilter(_is_no_refusal)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 

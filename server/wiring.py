@@ -171,14 +171,17 @@ class Stage:
             self._metrics.first_frame_seconds.observe(shown.waited_ns / 1e9)
 
 
-def build_server(settings: Settings) -> AvatarServer:
+def build_server(settings: Settings, embedded: Path = EMBEDDED) -> AvatarServer:
     """A server that is ready to run.
+
+    Args:
+        embedded: the avatars that are there besides those of the settings.
 
     Raises:
         RuntimeUnavailable: no library for the networks is installed.
     """
     metrics = Metrics()
-    folders = [*map(Path, settings.avatar_dirs), EMBEDDED]
+    folders = [*map(Path, settings.avatar_dirs), embedded]
     catalogue = Catalogue(folders, settings.runtime, settings.threads)
     stage = Stage(settings, catalogue, metrics)
 
@@ -204,7 +207,7 @@ def build_server(settings: Settings) -> AvatarServer:
 
 def serve_forever(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT; makes and prints an API key where none is set."""
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, secrets=(*settings.api_keys, settings.token_secret))
     if not settings.api_keys:
         key = new_api_key()
         settings = dataclasses.replace(settings, api_keys=(key,))

@@ -42,3 +42,20 @@ async def test_no_key_token_or_speech_is_logged(caplog: pytest.LogCaptureFixture
     messages = [json.loads(line)["message"] for line in lines]
     assert {"session started", "session ended"} <= set(messages)
     assert not any(secret in line for line in lines for secret in (KEY, answer["session_token"], "private"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GET /session/1/ws?session_token=abc.def HTTP/1.1",
+        "GET /whep/1?token=abc.def",
+        "headers: {'Authorization': 'Bearer abc.def'}",
+        "the key is abc.def, really",
+        "/endpoint?api_key=abc.def&x=1",
+    ],
+)
+def test_secrets_that_a_library_logs_are_left_out(text: str) -> None:
+    record = logging.makeLogRecord({"msg": text, "note": text})
+    line = JsonFormatter(secrets=["abc.def"] if "really" in text else []).format(record)
+    assert "abc" not in line
+    assert json.loads(line)["message"].count("…") == 1

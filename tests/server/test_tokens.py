@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import hashlib
+
 import jwt
 import pytest
 
-from server.errors import InvalidApiKey, InvalidToken, MissingApiKey
+from server.app import create_app
+from server.errors import InvalidApiKey, InvalidToken, MissingApiKey, SettingsError
+from server.live_session import Performing
+from server.settings import Settings
+from server.start_request import StartRequest
 from server.tokens import ApiKeys, SessionTokens, bearer, new_api_key, new_token_secret
 
 SECRET = new_token_secret()
@@ -86,3 +92,23 @@ def test_a_changed_token_is_refused() -> None:
 )
 def test_a_bearer_token_is_read_from_its_header(header: str | None, token: str | None) -> None:
     assert bearer(header) == token
+
+
+def test_a_key_may_be_set_as_its_hash() -> None:
+    digest = "sha256:" + hashlib.sha256(b"secret").hexdigest()
+    keys = ApiKeys([digest])
+    assert keys.owner("secret") == ApiKeys(["secret"]).owner("secret")
+    with pytest.raises(InvalidApiKey):
+        keys.owner(digest)
+    with pytest.raises(SettingsError, match="hexadecimal"):
+        Settings.read({"AVATAR_API_KEYS": "sha256:abc"})
+
+
+def test_a_server_keeps_no_key_that_could_be_read() -> None:
+    async def nobody(request: StartRequest, session_id: str) -> Performing:
+        raise NotImplementedError
+
+    app = create_app(Settings(api_keys=("a-secret-key",), token_secret="s" * 32), nobody, list)
+    assert app.state.settings.api_keys == ()
+    assert app.state.settings.token_secret == ""
+    assert "a-secret-key" not in repr(vars(app.state.api_keys))
