@@ -103,7 +103,12 @@ export class Session extends EventTarget {
   }
 
   perform(gesture) {
-    this.send("special", { content: JSON.stringify({ type: "action", action: gesture }) });
+    this.instruct(JSON.stringify({ type: "action", action: gesture }));
+  }
+
+  /** Sends instructions as they are: gesture XML, or a JSON action. */
+  instruct(content) {
+    this.send("special", { content });
   }
 
   send(command, fields = {}) {

@@ -1,5 +1,6 @@
 // The studio's controls: what one can press, and what is shown of a session.
 
+import { Graph } from "./graph.js";
 import { Microphone } from "./microphone.js";
 import { Session, ask } from "./session.js";
 import { RATE, decoded } from "./speech.js";
@@ -14,6 +15,21 @@ let session = null;
 let watching = null;
 let avatars = [];
 let firstVoiceAt = null;
+
+const graphs = {
+  words: new Graph($("words"), $("words-now"), { unit: "ms", floor: 200, bars: true }),
+  trips: new Graph($("trips"), $("trips-now"), { unit: "ms", floor: 20 }),
+  frames: new Graph($("frames"), $("frames-now"), { unit: "fps", floor: 25 }),
+};
+
+/** What one can put into the box, by name; GESTURE becomes one of the avatar's. */
+const EXAMPLES = {
+  "One gesture (XML)": '<gesture name="GESTURE"/>',
+  "An action (JSON)": '{"type": "action", "action": "GESTURE"}',
+  "While speaking": '<bml>\n  <gesture id="g1" lexeme="GESTURE" start="speech:start+0.4"/>\n</bml>',
+  "One after another": '<bml composition="APPEND">\n  <gesture id="g1" lexeme="GESTURE" start="0.4"/>\n  <wait duration="0.5"/>\n</bml>',
+  "A state": '<state value="listen"/>',
+};
 
 // --- the key: from the address, else from an earlier visit in this tab; never kept longer -------------------------
 
@@ -57,12 +73,19 @@ function showGestures() {
   none.className = "hint";
   none.textContent = "None known for this avatar.";
   $("gestures").replaceChildren(...(buttons.length ? buttons : [none]));
+  showExample();
+}
+
+function showExample() {
+  const gesture = avatars.find(({ id }) => id === chosen())?.actions[0] ?? "nod";
+  $("content").value = EXAMPLES[$("example").value].replaceAll("GESTURE", gesture);
 }
 
 // --- starting and stopping ----------------------------------------------------------------------------------------
 
 async function start() {
   phase("starting", "Starting…");
+  for (const graph of Object.values(graphs)) graph.clear();
   problem("");
   try {
     sessionStorage.setItem("key", $("key").value);
@@ -96,6 +119,7 @@ function follow(one) {
     if (event === "state_changed") showState(rest.to);
     if (event === "speak_started" && firstVoiceAt !== null) {
       $("first-word").textContent = `${Math.round(performance.now() - firstVoiceAt)} ms`;
+      graphs.words.add(performance.now() - firstVoiceAt);
       firstVoiceAt = null;
     }
     if (event === "speak_started") doing("Speaking");
@@ -158,7 +182,7 @@ function phase(name, text) {
   $("start").disabled = name !== "off";
   $("stop").disabled = name === "off";
   for (const field of [$("key"), $("avatar"), $("avatar-name")]) field.disabled = name !== "off";
-  for (const control of document.querySelectorAll(":is(.needs-session, .corner) :is(button, input)")) {
+  for (const control of document.querySelectorAll(":is(.needs-session, .corner) :is(button, input, textarea, select)")) {
     control.disabled = name !== "on";
   }
   if (name === "off") showState("");
@@ -203,6 +227,8 @@ setInterval(async () => {
   $("frame-rate").textContent = orDash(figures.fps, "fps", 1);
   $("picture").textContent = figures.width ? `${figures.width} × ${figures.height}` : "–";
   $("bit-rate").textContent = orDash(figures.kilobits, "kbit/s");
+  graphs.trips.add(figures.roundTripMs);
+  graphs.frames.add(figures.fps);
 }, FIGURES_EVERY_MS);
 
 // --- the controls -------------------------------------------------------------------------------------------------
@@ -230,6 +256,13 @@ $("interrupt").onclick = () => {
   session?.interrupt();
 };
 for (const button of $("states").children) button.onclick = () => session?.enter(button.dataset.state);
+
+$("example").replaceChildren(...Object.keys(EXAMPLES).map((name) => new Option(name)));
+$("example").onchange = showExample;
+$("special").onsubmit = (event) => {
+  event.preventDefault();
+  session?.instruct($("content").value);
+};
 
 const holds = ({ key }) => key === " " || key === "Enter";
 $("microphone").onpointerdown = () => holdMicrophone(true);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 import os
 import wave
 from collections.abc import AsyncIterator
@@ -56,6 +57,8 @@ setInterval(() => {
 """
 """Listens to the video: ``loudest`` is the highest RMS since, full scale 1."""
 
+PAINTED = "(canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean))"
+
 FRAMES = "document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames"
 
 
@@ -96,6 +99,9 @@ async def test_one_sees_and_hears_the_avatar_speak_in_a_browser(tiny_avatar: Pat
         await page.until(f"{FRAMES} > {before + 25}")
         await page.until("document.getElementById('first-word').innerText.endsWith('ms')")
         await page.until("document.getElementById('frame-rate').innerText.endsWith('fps')")
+        for graph in ("words", "trips", "frames"):
+            await page.until(f"document.getElementById('{graph}-now').innerText !== ''")
+            await page.until(f"{PAINTED}(document.getElementById('{graph}'))")
 
         await page.click("#interrupt")
         await page.until(logged("speak_interrupted"))
@@ -118,6 +124,21 @@ async def test_states_and_gestures_are_a_button_away(tiny_avatar: Path) -> None:
         await page.until("document.querySelector('[data-state=listen]').ariaPressed === 'true'")
         await page.click("#gestures button")
         await page.until(logged("action_started"))
+        assert page.complaints == []
+
+
+@needs_chromium
+async def test_xml_and_json_can_be_sent_as_an_agent_sends_them(tiny_avatar: Path) -> None:
+    async with studio(tiny_avatar.parent) as url, page_at(f"{url}#key={KEY}") as page:
+        await started(page)
+        for content, seen in (
+            ('{"type": "action", "action": "nod"}', "action_ended name=NOD"),
+            ("<gesture name='smile'/>", "action_started name=SMILE"),
+            ("<gesture name='fly'/>", "action_ignored name=fly"),
+        ):
+            await page.run(f"document.getElementById('content').value = {json.dumps(content)}")
+            await page.run("document.getElementById('special').requestSubmit()")
+            await page.until(logged(seen))
         assert page.complaints == []
 
 
