@@ -28,7 +28,7 @@ from models.making.filmed.timing import pictures_at, played_once, there, tracks_
 from models.making.seams.joins_seen import BAR, judge_joins
 from models.making.seams.script import scripted_session
 
-FOOTAGE = Path("../shared/data/footage")
+FOOTAGE = Path(__file__).parents[3] / "shared/data/footage"
 SIZE = Size(96, 128)
 FACE = FaceBox(24, 30, 48)
 
