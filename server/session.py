@@ -226,6 +226,7 @@ class Session:
             AvatarError: a publisher could not be entered, or failed.
         """
         async with AsyncExitStack() as stack:
+            stack.callback(self._forget_publishers)
             for publisher in self._publishers:
                 await stack.enter_async_context(publisher)
             self._origin_ns = self._clock.now_ns() + self._options.lead_ms * NS_PER_MS
@@ -234,9 +235,12 @@ class Session:
                 await self._stopped.wait()
                 for task in work:
                     task.cancel()
-        self._publishers = ()  # some know their session, too
         if self._failure:
             raise self._failure
+
+    def _forget_publishers(self) -> None:
+        """Some know their session, too: what they hold need not wait for the garbage collector."""
+        self._publishers = ()
 
     async def _render(self) -> None:
         while True:

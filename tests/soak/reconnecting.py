@@ -100,7 +100,7 @@ class _Run:
             shares = [n // len(clients) + (i < n % len(clients)) for i in range(len(clients))]
             took = await asyncio.gather(*(suffer(*one) for one in zip(clients, shares, strict=True)))
             n_sessions = await self._server.n_sessions()
-        await becomes(lambda: Held.by(self._server.process).children <= before.children)
+        await becomes(lambda: not Held.by(self._server.process).exceeds(before))
         return [
             *_again(what, [one for some in took for one in some]),
             *_attempts(clients, n_closed=0),

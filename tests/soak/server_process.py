@@ -92,7 +92,7 @@ class ServerProcess:
 
     async def n_sessions(self) -> int:
         """How many sessions live."""
-        async with httpx.AsyncClient(base_url=self.url, timeout=30) as http:
+        async with httpx.AsyncClient(base_url=self.url, headers={"x-api-key": KEY}, timeout=30) as http:
             return int((await http.get("/readyz")).json()["sessions"])
 
     def errors(self) -> list[str]:
