@@ -19,8 +19,8 @@ from tests.server.running import KEY, SETTINGS, START
 from tests.soak.emulated_client import SAMPLE_RATE, UTTERANCE
 from tests.soak.figures import Figure, Held, Memory, Progress, becomes, no_progress
 
-AT_ONCE = 8
-ABANDONED_AT_ONCE = 12
+AT_ONCE = 4
+ABANDONED_AT_ONCE = 6
 
 PATIENCE_S = 3.0
 """For how long a server of these runs waits for ``init``, or for a client to come back."""
