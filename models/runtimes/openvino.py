@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,17 @@ BATCHES = (1, 4)
 """Batch sizes that are compiled; a batch of another size runs in such parts. Measured with the mouth renderer, 160x160,
 on one thread of a Xeon with AVX-512, per picture: 12 to 13 ms whatever the fixed size, 21 to 24 ms with a dynamic one.
 So neither padding nor larger sizes would gain anything; a few pictures at once share out better among threads."""
+
+
+@functools.cache
+def the_core() -> Any:
+    """The process's only ``openvino.Core``, which lives as long as the process.
+
+    The CPU plugin of each core sets the calling thread's alternate signal stack and sets the one before it again at its
+    end. Of two cores, the one that ends last leaves a stack that is no longer mapped, and the next signal (SIGTERM,
+    say) kills the process.
+    """
+    return openvino.Core()
 
 
 class OpenVinoNetwork:
@@ -35,7 +47,7 @@ class OpenVinoNetwork:
     def __init__(
         self, path: Path, threads: int = 1, precision: Precision = "auto", batches: Sequence[int] = BATCHES
     ) -> None:
-        core = openvino.Core()
+        core = the_core()
         if precision == "auto":
             precision = "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
         config = {

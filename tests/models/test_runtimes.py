@@ -150,3 +150,22 @@ def test_choosing_a_runtime_imports_none() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_signal_finds_its_stack_after_networks_have_come_and_gone(tiny_avatar: Path) -> None:
+    program = """
+import faulthandler, signal, sys
+from pathlib import Path
+from models.runtimes.choice import open_openvino
+faulthandler.enable()
+signal.signal(signal.SIGTERM, lambda number, frame: print("told"))
+path = Path(sys.argv[1])
+first = open_openvino(path, 1, "f32")
+second = open_openvino(path, 1, "f32")
+del first
+del second
+signal.raise_signal(signal.SIGTERM)
+"""
+    mouth = str(tiny_avatar / "weights" / "mouth.onnx")
+    ended = subprocess.run([sys.executable, "-c", program, mouth], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "told\n"), ended.stderr

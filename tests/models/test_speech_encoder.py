@@ -5,7 +5,6 @@ import tomllib
 from collections.abc import Callable
 
 import numpy as np
-import openvino
 import pytest
 from numpy.typing import NDArray
 
@@ -13,6 +12,7 @@ from avatar.articulation import CHANNELS, VISEMES, aperture
 from avatar.features import N_MELS, SILENCE, log_mel
 from models.loading import SHARED_ENCODER
 from models.making.evaluate.sounds import SOUNDS
+from models.runtimes.openvino import the_core
 
 Encode = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 
@@ -23,7 +23,7 @@ WINDOW: int = CARD["window"]
 @pytest.fixture(scope="module")
 def encode() -> Encode:
     settings = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
-    network = openvino.Core().compile_model(SHARED_ENCODER, "CPU", settings)
+    network = the_core().compile_model(SHARED_ENCODER, "CPU", settings)
 
     def run(mel: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         result = network({"mel": np.ascontiguousarray(mel)})

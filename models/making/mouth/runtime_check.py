@@ -33,11 +33,11 @@ def compare(
     n_timed: int = 30,
 ) -> list[Agreement]:
     """Run crops (n, patch, patch, 3) and articulations (n, 7) through torch and through OpenVINO, one at a time."""
-    import openvino
+    from models.runtimes.openvino import the_core
 
     with torch.no_grad():
         expected = network.eval()(torch.from_numpy(crops), torch.from_numpy(articulations)).numpy().astype(np.int16)
-    core, agreements = openvino.Core(), []
+    core, agreements = the_core(), []
     for precision in precisions:
         options = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
         request = core.compile_model(str(onnx_file), "CPU", options).create_infer_request()

@@ -91,11 +91,9 @@ def truth(alphabet: str, utterance: Utterance) -> Track:
 
 def openvino_encoder(path: Path) -> Encode:
     """The exported network, run on one thread."""
-    import openvino
+    from models.runtimes.openvino import the_core
 
-    compiled = openvino.Core().compile_model(
-        path, "CPU", {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
-    )
+    compiled = the_core().compile_model(path, "CPU", {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"})
 
     def encode(mel: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         result = compiled({"mel": mel})
