@@ -236,17 +236,6 @@ async def test_one_key_cannot_stop_the_session_of_another() -> None:
         assert len(server.sessions) == 1
 
 
-async def test_a_new_start_for_the_same_place_in_a_channel_ends_the_old_session_first() -> None:
-    async with running(max_sessions=1) as server:
-        old = await server.start(**START)
-        async with calling(old) as caller:
-            new = await server.start(**START)
-            assert (await caller.event("session_closing"))["reason"] == "evicted"
-            async with calling(new) as successor:
-                assert server.listeners[0].has_left
-                await successor.speaks()
-
-
 async def test_a_browser_of_any_origin_may_call() -> None:
     async with running() as server:
         headers = {"Origin": "https://example.com", "Access-Control-Request-Method": "POST"}

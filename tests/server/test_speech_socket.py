@@ -215,15 +215,6 @@ async def test_speech_beyond_what_a_session_holds_is_refused_and_what_it_holds_i
 # What else a client may do
 
 
-async def test_a_token_may_come_in_the_query(server: Running) -> None:
-    answer = await server.start()
-    for name in ("session_token", "token"):
-        async with connect(f"{answer['websocket_address']}?{name}={answer['session_token']}") as socket:
-            caller = Caller(socket)
-            await caller.send("init", session_id=answer["session_id"], **START)
-            await caller.event("session_ready")
-
-
 async def test_a_token_may_come_in_init(server: Running) -> None:
     answer = await server.start()
     async with connect(answer["websocket_address"]) as socket:
