@@ -55,10 +55,18 @@ def configure(level: str, secrets: Iterable[str] = ()) -> None:
     """Sends this process's logs to stderr, without the secrets."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(secrets))
-    handler.addFilter(_is_no_refusal)
+    handler.addFilter(_is_ours)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
-def _is_no_refusal(record: logging.LogRecord) -> bool:
-    """uvicorn calls it an error when a WebSocket is refused at its handshake; we do that on purpose, and count it."""
-    return record.msg != "ASGI callable returned without completing handshake."
+BY_CLIENTS = frozenset(
+    {
+        "ASGI callable returned without completing handshake.",  # a refused handshake: we do that on purpose
+        "Invalid UTF-8 sequence received from client.",  # closes that client's socket with 1007
+    }
+)
+"""What uvicorn calls an error although a client did it, to itself alone."""
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return record.msg not in BY_CLIENTS

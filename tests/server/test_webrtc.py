@@ -34,7 +34,7 @@ SDP = {"Content-Type": "application/sdp"}
 
 @dataclass
 class Stage:
-    """A session "one" that can be watched with ``TOKEN``."""
+    """A session "one" that can be watched with ``TOKEN``, as "gone" could until it ended."""
 
     publisher: WebRtcPublisher
     url: str
@@ -54,7 +54,9 @@ async def stage(show: Show, max_viewers: int = 8, connect_s: float = 20) -> Asyn
         return JSONResponse(error.body, error.status, error.headers)
 
     async with WebRtcPublisher(show.size, show.timeline, max_viewers=max_viewers, connect_s=connect_s) as publisher:
-        routes = whep_routes({"one": publisher}.get, lambda session_id, token: (session_id, token) == ("one", TOKEN))
+        routes = whep_routes(
+            {"one": publisher}.get, lambda session_id, token: session_id in ("one", "gone") and token == TOKEN
+        )
         async with served(Starlette(routes=routes, exception_handlers={ApiError: refused})) as url:
             yield Stage(publisher, url)
 
@@ -64,9 +66,9 @@ async def post(url: str, content: str | bytes = b"", headers: dict[str, str] | N
         return await http.post(url, content=content, headers=BEARER | SDP if headers is None else headers)
 
 
-async def delete(url: str) -> httpx.Response:
+async def delete(url: str, headers: dict[str, str] | None = None) -> httpx.Response:
     async with httpx.AsyncClient() as http:
-        return await http.delete(url)
+        return await http.delete(url, headers=headers)
 
 
 @asynccontextmanager
@@ -145,8 +147,9 @@ async def test_deleting_the_location_ends_the_viewing_and_frees_the_place() -> N
             assert full.headers["retry-after"]
             assert (await delete(player.location)).status_code == 200
             await asyncio.wait_for(player.ended.wait(), 10)
-            gone = await delete(player.location)
+            gone = await delete(player.location, BEARER)
             assert (gone.status_code, gone.json()["code"]) == (404, "VIEWER_NOT_FOUND")
+            assert (await delete(player.location)).status_code == 401
         async with here.player() as player:
             await player.until(n_pictures=3)
 
@@ -201,11 +204,19 @@ async def test_nobody_watches_without_the_session_s_token() -> None:
         assert here.publisher.n_viewers == 0
 
 
-async def test_a_session_that_is_not_there_is_not_found() -> None:
+async def test_a_session_that_is_not_there_is_not_found_by_who_may_watch_it() -> None:
     async with stage(Show()) as here:
-        answer = await post(f"{here.url}/whep/two", "v=0\r\n")
+        answer = await post(f"{here.url}/whep/gone", "v=0\r\n")
         assert (answer.status_code, answer.json()["code"]) == (404, "SESSION_NOT_FOUND")
-        assert (await delete(f"{here.url}/whep/two/x")).status_code == 404
+        assert (await delete(f"{here.url}/whep/gone/x", BEARER)).status_code == 404
+
+
+async def test_strangers_do_not_learn_which_sessions_and_viewers_there_are() -> None:
+    async with stage(Show()) as here:
+        for session in ("one", "two"):
+            answer = await post(f"{here.url}/whep/{session}", "v=0\r\n", SDP)
+            assert (answer.status_code, answer.json()["code"]) == (401, "INVALID_TOKEN")
+            assert (await delete(f"{here.url}/whep/{session}/x")).status_code == 401
 
 
 @pytest.mark.parametrize(

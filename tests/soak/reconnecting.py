@@ -101,12 +101,13 @@ class _Run:
             took = await asyncio.gather(*(suffer(*one) for one in zip(clients, shares, strict=True)))
             n_sessions = await self._server.n_sessions()
         await becomes(lambda: not Held.by(self._server.process).exceeds(before))
+        held = Held.by(self._server.process)  # before it is asked once more: that is a socket, too
         return [
             *_again(what, [one for some in took for one in some]),
             *_attempts(clients, n_closed=0),
             Figure("· sessions beside those of the clients", n_sessions - len(clients), most=0),
             Figure("· sessions left over", await self._server.n_sessions(), most=0),
-            *Held.by(self._server.process).figures(before),
+            *held.figures(before),
         ]
 
     async def deaths(self, what: str, n: int, end: Callable[[], Awaitable[None]]) -> list[Figure]:
