@@ -12,7 +12,7 @@ import pytest
 
 from avatar.errors import AvatarError
 from server.app import create_app
-from server.serving import AvatarServer
+from server.serving import AvatarServer, listening
 from server.start_request import StartRequest
 from tests.server.running import SETTINGS, Listener, calling, running
 
@@ -66,3 +66,10 @@ async def test_sigterm_ends_the_sessions_and_then_the_server() -> None:
         assert received == [signal.SIGTERM]  # uvicorn passes it on when it is done
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_what_it_sends_leaves_at_once_however_small() -> None:
+    with listening("127.0.0.1", 0) as taken, socket.create_connection(taken.getsockname()):
+        accepted, _ = taken.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
