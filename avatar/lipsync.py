@@ -36,7 +36,7 @@ class MouthTuning:
 
     Attributes:
         gain: scales every articulation but lip closure; 1 is as trained.
-        closure: scales lip closure (P B M); 1 is as trained.
+        closure: scales lip closure (P B M), to which all else gives way; 1 is as trained.
         smoothing_ms: the articulation is the mean over this long before, in steps of ``SMOOTHING_STEP_MS``; lip
             closure is not smoothed, for it lasts no longer than that. The mouth lags by half of it.
         sync_offset_ms: the mouth moves this much after the sound, or before it (negative: speech begins that much

@@ -118,10 +118,21 @@ def smoothed(articulations: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def tuned(articulations: NDArray[np.float32], batch: Sequence[MouthJob]) -> NDArray[np.float32]:
-    """Articulations float32 (B, 7) with each job's gain, closure and openness applied, within 0 to 1."""
-    scale = np.array([[job.tuning.gain * job.openness] * len(CHANNELS) for job in batch], np.float32)
-    scale[:, CLOSE] = [job.tuning.closure * job.openness for job in batch]
-    return np.asarray(np.clip(articulations * scale, 0, 1), np.float32)
+    """Articulations float32 (B, 7) with each job's gain, closure and openness applied, within 0 to 1.
+
+    Lips that are made to close more firmly take the mouth along on its way to the closed one: what else it does
+    becomes less by as much as is left of its being open.
+    """
+    gain, closure, openness = (
+        np.array(column, np.float32)[:, None]
+        for column in zip(*((job.tuning.gain, job.tuning.closure, job.openness) for job in batch), strict=True)
+    )
+    close = articulations[:, [CLOSE]]
+    firmly = np.clip(closure * close, 0, 1)
+    left = np.divide(1 - firmly, 1 - close, out=np.ones_like(close), where=firmly > close)
+    mouths = articulations * gain * left
+    mouths[:, [CLOSE]] = firmly
+    return np.asarray(np.clip(mouths * openness, 0, 1), np.float32)
 
 
 def require(ports: Mapping[str, Shape], name: str, shape: Shape, who: str) -> Shape:

@@ -91,7 +91,7 @@ def test_no_jobs_give_no_patches(lips: SpeechLips) -> None:
         (0.5, MouthTuning(), (51, 13, 0)),
         (0.0, MouthTuning(), (0, 0, 0)),
         (1.0, MouthTuning(gain=2.0), (204, 26, 0)),
-        (1.0, MouthTuning(closure=2.0), (102, 51, 0)),
+        (1.0, MouthTuning(closure=2.0), (91, 51, 0)),
         (1.0, MouthTuning(gain=4.0, closure=4.0), (255, 102, 0)),
         (0.5, MouthTuning(gain=4.0), (204, 13, 0)),
     ],
