@@ -160,7 +160,7 @@ _IDLE: Sequence[Drift] = (
 
 
 def _idle(frame: int) -> Moment:
-    eyes = blinking(frame, 22, 78) or glancing(frame, (44, 59, "aside"))
+    eyes = blinking(frame, 38) or glancing(frame, (50, 63, "aside"))
     breath = wave(frame, 0, 100)
     brows = wave(frame, 33, 67)
     pose = nudged(REST_POSE, **_drifting(frame, _IDLE), breath=breath, lean=0.12 * brows, browInnerUp=0.05 * brows)
@@ -196,7 +196,7 @@ _TALK: Sequence[Drift] = (
 
 def _talk(frame: int) -> Moment:
     brows = 0.8 * wave(frame, 6, 24) + wave(frame, 54, 74) + 0.5 * wave(frame, 30, 46)
-    eyes = blinking(frame, 47, 90) or glancing(frame, (11, 21, "below"), (62, 73, "aside"))
+    eyes = blinking(frame, 40) or glancing(frame, (11, 21, "below"), (62, 73, "aside"))
     pose = nudged(
         REST_POSE,
         **_drifting(frame, _TALK),
