@@ -141,7 +141,7 @@ def music(n: int, random: np.random.Generator) -> Sound:
     )
     parts = [part for part in ("chords", "melody", "bass", "drums") if random.random() < 0.55] or ["melody"]
     for part in parts:
-        loud, overtones = random.uniform(0.3, 1), int(random.integers(1, 12))
+        loud, overtones = random.uniform(0.3, 1), int(np.exp(random.uniform(0, np.log(40))))
         damping = random.choice([0.0, random.uniform(0, 3)])  # of a string, whose higher harmonics die sooner
         roll, decay, vibrato = random.uniform(0.6, 2), random.choice([0.3, 1.5, 6.0]), random.uniform(0, 0.012)
         at = -int(random.integers(beat))

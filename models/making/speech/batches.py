@@ -22,7 +22,7 @@ from models.making.speech.utterances import SAMPLE_RATE
 from models.nets.speech_encoder import LOOK_AHEAD_MS, STRIDE, WINDOW
 
 _HOP = SAMPLE_RATE * HOP_MS // 1000
-_SILENT_STRETCHES = 0.14
+_SILENT_STRETCHES = 0.25
 """Share of stretches in which nobody speaks."""
 
 _NEURAL = 2.0
