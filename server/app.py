@@ -68,7 +68,7 @@ def create_app(
     ]
     prefixed = [Mount(settings.path_prefix, routes=served)] if settings.path_prefix else []
     app = Starlette(
-        routes=[*prefixed, *served],
+        routes=[*served, *prefixed],  # our own paths first: a prefix may be the beginning of one
         middleware=[Middleware(CrossOrigin)],
         exception_handlers={AvatarError: http.refused, HTTPException: http.not_served, Exception: http.broken},
         lifespan=lifespan,

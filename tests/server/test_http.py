@@ -21,6 +21,12 @@ async def test_start_and_stop_answer_under_every_spelling(base: str) -> None:
         assert stopped.status_code == 200
 
 
+async def test_a_prefix_that_begins_one_of_our_paths_hides_none() -> None:
+    async with running(path_prefix="/session") as server:
+        for path in ("/session/start", "/session/session/start"):
+            assert (await server.http.post(path, json=START)).status_code == 200
+
+
 async def test_a_prefix_of_the_operator_is_served_too() -> None:
     async with running(path_prefix="/provider") as server:
         assert (await server.http.post("/provider/session/start", json=START)).status_code == 200

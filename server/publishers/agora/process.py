@@ -67,6 +67,7 @@ class PublisherProcess:
         except BaseException:
             ours.close()
             self._release()
+            shutil.rmtree(self._folder, ignore_errors=True)
             raise
         finally:
             theirs.close()
