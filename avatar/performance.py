@@ -108,6 +108,8 @@ class Performance:
         self._listening = Listening(spec, rate, tuning, look_ahead - wanted) if spec else None
         self._director = Director(bundle, manner if spec else manner.without_lips())
         self._mouth: MouthWish | None = None
+        self.draws_mouth = True
+        """Where it is not true, mouths close as at a pause, and open again once it is."""
         self._after_end = False
         self._schedule = Schedule(bundle)
         self._past: deque[_Step] = deque(maxlen=MEMORY)
@@ -216,7 +218,7 @@ class Performance:
         if news is not None:
             listening.hear(news)
         openness = before.openness if before else 0.0
-        voiced = news is not None and listening.voiced
+        voiced = self.draws_mouth and news is not None and listening.voiced
         openness = min(1.0, openness + OPENING) if voiced else max(0.0, openness - CLOSING)
         if openness < CLOSING / 2:
             return None

@@ -17,7 +17,7 @@ from server.cross_origin import CrossOrigin
 from server.metrics import Metrics
 from server.openapi import openapi_operation
 from server.operations import PROTOCOL, Operation, routes
-from server.sessions import OpenSession, Sessions
+from server.sessions import OpenSession, Room, Sessions
 from server.settings import Settings
 from server.speech_socket import speech_socket
 from server.start_request import StartRequest
@@ -34,6 +34,7 @@ def create_app(
     extra_routes: Sequence[BaseRoute] = (),
     metrics: Metrics | None = None,
     may_start: Callable[[StartRequest], None] = lambda request: None,
+    room: Room | None = None,
 ) -> Starlette:
     """The application; it can be run once.
 
@@ -44,13 +45,15 @@ def create_app(
         operations: REST calls besides the protocol's own.
         extra_routes: served beside the protocol. They find the sessions at ``request.app.state.sessions``.
         metrics: where figures go; new ones by default.
-        may_start: see ``Sessions``.
+        may_start, room: see ``Sessions``.
     """
     keys = ApiKeys(settings.api_keys)
     secret = settings.token_secret or new_token_secret()
     tokens = SessionTokens(secret, settings.longest_session_s)
     settings = dataclasses.replace(settings, api_keys=(), token_secret="")
-    sessions = Sessions(settings, tokens, open_session, known_avatars, metrics or Metrics(), may_start=may_start)
+    sessions = Sessions(
+        settings, tokens, open_session, known_avatars, metrics or Metrics(), may_start=may_start, room=room
+    )
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -137,6 +137,10 @@ class TooManyStarts(ApiError):
 class CapacityExceeded(Unavailable):
     code = "CAPACITY_EXCEEDED"
 
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
 
 class PublisherUnavailable(Unavailable):
     """What sessions are published with is not installed."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -47,6 +48,10 @@ class Inference:
         self._changed = threading.Condition()
         self._closing = False
         self._n_drawing = 0
+        self.busy_s = 0.0
+        """For how long the thread has worked."""
+        self.batches: Counter[int] = Counter()
+        """How often so many mouths were drawn at once."""
         self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
 
     def __enter__(self) -> Self:
@@ -78,6 +83,7 @@ class Inference:
 
     def _work(self) -> None:
         while batch := self._next_batch():
+            began = time.monotonic()
             try:
                 mouths = batch[0].model.draw([request.job for request in batch])
                 for request, mouth in zip(batch, mouths, strict=True):
@@ -85,6 +91,8 @@ class Inference:
             except Exception as error:  # whatever a runtime throws belongs to those who asked
                 for request in batch:
                     _post(request, error)
+            self.batches[len(batch)] += 1
+            self.busy_s += time.monotonic() - began
 
     def _next_batch(self) -> list[_Request]:
         """Waits for work; an empty list means that there will be none."""

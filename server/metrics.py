@@ -34,6 +34,23 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.start_seconds = Histogram(
+            "avatar_start_seconds",
+            "From a session's start to its first published frame",
+            buckets=(0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5),
+            registry=self.registry,
+        )
+        self.used = Gauge("avatar_used", "Share in use of what can run out", ["of"], registry=self.registry)
+        self.sessions_that_fit = Gauge(
+            "avatar_sessions_that_fit", "Sessions that fit by what they cost", registry=self.registry
+        )
+        self.level = Gauge(
+            "avatar_level", "What is drawn: 0 everything, 1 every second mouth, 2 bodies alone", registry=self.registry
+        )
+        self.level_changes = Counter(
+            "avatar_level_changes", "Changes of what is drawn, by what it came to", ["to"], registry=self.registry
+        )
+
     def text(self) -> bytes:
         """All figures in Prometheus' text format."""
         return generate_latest(self.registry)

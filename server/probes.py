@@ -23,7 +23,9 @@ async def readyz(request: Request) -> Response:
     known = sorted(await asyncio.to_thread(sessions.known_avatars))
     ready = bool(known) and not sessions.is_draining
     status = "draining" if sessions.is_draining else "ready" if known else "no avatars"
-    details = {"avatars": known, "sessions": len(sessions)} if _has_key(request) else {}
+    details: dict[str, object] = {"avatars": known, "sessions": len(sessions)} if _has_key(request) else {}
+    if details and sessions.room:
+        details |= {"sessions_that_fit": sessions.room.fits, "level": sessions.room.level}
     return JSONResponse({"status": status, **details}, 200 if ready else 503)
 
 

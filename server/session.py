@@ -12,18 +12,19 @@ from functools import partial
 
 from avatar.audio import AudioChunk, Pcm, faded_out
 from avatar.bundle import AvatarBundle
-from avatar.compositor import Compositor
 from avatar.cues import Block
-from avatar.director import Manner, Shot
+from avatar.director import Manner
 from avatar.errors import AvatarError
 from avatar.framing import Framing
-from avatar.lipsync import LipSyncModel, MouthJob
+from avatar.lipsync import LipSyncModel
 from avatar.performance import Performance, Plan
-from avatar.pictures import Picture, Rgb
+from avatar.pictures import Picture
 from avatar.speech import Utterance
 from avatar.timeline import Timeline
+from server.drawing import Drawing
 from server.inference import Inference
 from server.late_pictures import LatePictures
+from server.load.levels import Level
 from server.pacing import Clock
 from server.publisher import Publisher, RenderedFrame
 from server.special.events import action_event, refused_event
@@ -71,6 +72,8 @@ class Shown:
         lateness_ns: how long after its time it was published.
         repeated: whether its own picture was not ready, so that the last one was shown again.
         late: whether it was repeated, or more than half a frame late.
+        spare: share of a frame's time that was left when its picture was finished, 0 where it was not; None where there
+            was nothing to draw.
         waited_ns: set where an utterance begins that nothing was before: how long after its first sound had come.
     """
 
@@ -78,15 +81,17 @@ class Shown:
     lateness_ns: int
     repeated: bool
     late: bool
+    spare: float | None
     waited_ns: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Rendering:
     """A planned frame, and its picture as soon as it is drawn; None where it was too late to draw one."""
 
     plan: Plan
     picture: Picture | asyncio.Future[Picture] | None
+    finished_ns: int | None = None
 
 
 class Session:
@@ -122,14 +127,10 @@ class Session:
         self.emit = emit
         self.on_shown = on_shown
         self._on_token = on_token
-        self._bundle = bundle
-        self._model = model
-        self._inference = inference
+        self._drawing = Drawing(bundle, model, inference, framing)
         self._publishers = publishers
         self._clock = clock
         self._options = options
-        self._framing = framing
-        self._compositor = Compositor(bundle)
         spec = model.spec if model else None
         self._performance = Performance(bundle, self.timeline, spec, options.backlog_s, options.manner)
         self._origin_ns = NEVER_NS
@@ -138,8 +139,7 @@ class Session:
         self._rendering: deque[_Rendering] = deque()
         self._late = LatePictures()
         self._fade: tuple[int, Pcm] | None = None
-        first: Picture = bundle.clips[bundle.loops["idle"]].frames[0]
-        self._last_picture = framing.apply(first) if framing else first
+        self._last_picture = self._drawing.first
         self._heard_ns: int | None = None
         self._stopped = asyncio.Event()
         self._failure: AvatarError | None = None
@@ -153,6 +153,11 @@ class Session:
     @property
     def sample_rate(self) -> int:
         return self.timeline.sample_rate
+
+    @property
+    def busy(self) -> bool:
+        """Whether it speaks, or a mouth is still open."""
+        return self._performance.busy
 
     def hear(self, pcm: Pcm, event_id: str = "") -> None:
         """Takes in speech, int16 mono at ``sample_rate``.
@@ -174,11 +179,7 @@ class Session:
         if self._rendering and self._rendering[0].plan.utterance:
             n_fade = FADE_MS * self.sample_rate // 1000
             self._fade = (self._next_shown, faded_out(self._rendering[0].plan.sound, n_fade))
-        for rendering in self._rendering:
-            if isinstance(rendering.picture, asyncio.Future):
-                rendering.picture.cancel()
-        self._rendering.clear()
-        self._late.give_up()
+        self._withdraw()
         self._performance.interrupt(self._next_shown)
         self._next_planned = self._next_shown
         for publisher in self._publishers:
@@ -206,6 +207,13 @@ class Session:
         for happening in reception.ignored:
             self.emit(action_event(happening))
 
+    def draw(self, level: Level) -> None:
+        """How much is drawn from the next frame on that is planned; the client is told of a change."""
+        if level is not self._drawing.level:
+            self.emit({"event": "level_changed", "from": self._drawing.level.title, "to": level.title})
+        self._drawing.level = level
+        self._performance.draws_mouth = level is not Level.BODY_ONLY
+
     def renew_token(self, token: str) -> None:
         """The client brought a fresh token for the channel."""
         self._on_token(token)
@@ -227,6 +235,7 @@ class Session:
         """
         async with AsyncExitStack() as stack:
             stack.callback(self._forget_publishers)
+            stack.callback(self._withdraw)
             for publisher in self._publishers:
                 await stack.enter_async_context(publisher)
             self._origin_ns = self._clock.now_ns() + self._options.lead_ms * NS_PER_MS
@@ -241,6 +250,14 @@ class Session:
     def _forget_publishers(self) -> None:
         """Some know their session, too: what they hold need not wait for the garbage collector."""
         self._publishers = ()
+
+    def _withdraw(self) -> None:
+        """Nobody needs the pictures any more that were asked for."""
+        for rendering in self._rendering:
+            if isinstance(rendering.picture, asyncio.Future):
+                rendering.picture.cancel()
+        self._rendering.clear()
+        self._late.give_up()
 
     async def _render(self) -> None:
         while True:
@@ -273,22 +290,15 @@ class Session:
             plan = self._performance.step(self.timeline.tick(self._next_planned))
             self._next_planned += 1
             is_over = self._due_ns(self._next_planned) <= now_ns
-            self._rendering.append(_Rendering(plan, None if is_over else self._picture(plan)))
+            rendering = _Rendering(
+                plan, None if is_over else self._drawing.picture(plan, self._due_ns(plan.tick.index))
+            )
+            if isinstance(rendering.picture, asyncio.Future):
+                rendering.picture.add_done_callback(partial(self._note_finished, rendering))
+            self._rendering.append(rendering)
 
-    def _picture(self, plan: Plan) -> Picture | asyncio.Future[Picture]:
-        if plan.mouth is None or self._model is None:
-            picture = self._compositor.compose(plan.shot)
-            if self._framing is None:
-                return picture
-            return asyncio.get_running_loop().run_in_executor(None, self._framing.apply, picture)
-        crop = self._compositor.crop(plan.shot)
-        job = MouthJob(plan.mouth.features, crop, plan.mouth.openness, self._bundle.tuning)
-        compose = partial(self._compose, plan.shot, plan.mouth.strength)
-        return self._inference.draw(self._model, job, compose, self._due_ns(plan.tick.index))
-
-    def _compose(self, shot: Shot, strength: float, mouth: Rgb) -> Picture:
-        picture = self._compositor.compose(shot, mouth, strength)
-        return self._framing.apply(picture) if self._framing else picture
+    def _note_finished(self, rendering: _Rendering, picture: asyncio.Future[Picture]) -> None:
+        rendering.finished_ns = self._clock.now_ns()
 
     def _show(self, rendering: _Rendering, lateness_ns: int) -> None:
         plan, picture = rendering.plan, self._finished(rendering.picture)
@@ -316,7 +326,14 @@ class Session:
         waited_ns = self._clock.now_ns() - self._heard_ns if plan.begins and self._heard_ns else None
         self._heard_ns = None if plan.begins else self._heard_ns
         late = repeated or lateness_ns > self.timeline.start_ns(1) // 2
-        self.on_shown(Shown(frame, lateness_ns, repeated, late, waited_ns))
+        self.on_shown(Shown(frame, lateness_ns, repeated, late, self._spare(rendering), waited_ns))
+
+    def _spare(self, rendering: _Rendering) -> float | None:
+        if not isinstance(rendering.picture, asyncio.Future):
+            return None
+        if rendering.finished_ns is None:
+            return 0.0
+        return (self._due_ns(rendering.plan.tick.index) - rendering.finished_ns) / self.timeline.start_ns(1)
 
     def _finished(self, picture: Picture | asyncio.Future[Picture] | None) -> Picture | None:
         """The picture, or None where it is not there (yet)."""

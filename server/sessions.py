@@ -10,12 +10,13 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from avatar.errors import AvatarError, AvatarNotFound
-from server.errors import CapacityExceeded, Draining, InvalidToken, SessionNotFound, TooManyStarts
+from server.errors import CapacityExceeded, Draining, InvalidToken, SessionNotFound, TooManyStarts, Unavailable
 from server.limits import Allowance
 from server.live_session import Ending, LiveSession, Performing
+from server.load.turnover import Turnover
 from server.metrics import Metrics
 from server.settings import Settings
 from server.start_request import StartRequest
@@ -33,6 +34,22 @@ PATIENCE_S = 5.0
 """How long a session may take to leave its publishers before it is cancelled."""
 
 
+class Room(Protocol):
+    """What knows by measure how many sessions fit."""
+
+    @property
+    def level(self) -> str:
+        """How much is drawn of their pictures."""
+        ...
+
+    @property
+    def fits(self) -> int: ...
+
+    def check(self, n_sessions: int, next_end_s: float | None, /) -> None:
+        """Raises CapacityExceeded: one more than ``n_sessions`` does not fit; one of them may end in ``next_end_s``."""
+        ...
+
+
 class Sessions:
     """The sessions of one server, whose tasks it owns: entering it takes them on, leaving it ends them all.
 
@@ -40,6 +57,7 @@ class Sessions:
         open_session: makes an avatar ready; runs in the session's own task, so that ``start`` answers at once.
         known_avatars: the ids that may be asked for, at the moment.
         may_start: raises an ``ApiError`` for a request that cannot be fulfilled here.
+        room: is asked whether one more session fits; None if nobody measures.
     """
 
     def __init__(
@@ -51,16 +69,19 @@ class Sessions:
         metrics: Metrics,
         now: Callable[[], float] = time.monotonic,
         may_start: Callable[[StartRequest], None] = lambda request: None,
+        room: Room | None = None,
     ) -> None:
         self.tokens = tokens
         self.metrics = metrics
         self.known_avatars = known_avatars
+        self.room = room
         self._settings = settings
         self._open_session = open_session
         self._now = now
         self._may_start = may_start
         self._live: dict[str, LiveSession] = {}
         self._work: dict[str, asyncio.Task[None]] = {}
+        self._turnover = Turnover()
         self._starts: dict[str, Allowance] = {}  # by owner, of whom there are as many as keys
         self._tasks = asyncio.TaskGroup()
         self.is_draining = False
@@ -86,20 +107,12 @@ class Sessions:
         Raises:
             Draining, AvatarNotFound, TooManyStarts, CapacityExceeded, and what ``may_start`` raises
         """
+        self._check_room(request, owner)  # at once: reading what avatars there are may take a while
         known = await asyncio.to_thread(self.known_avatars)
-        if self.is_draining:
-            raise Draining
         if request.avatar_id not in known:
             raise AvatarNotFound(request.avatar_id, tuple(sorted(known)))
         self._may_start(request)
-        place = _place(request)
-        own = self.of_owner(owner)
-        before = [live for live in own if _place(live.request) == place]
-        if len(self) - len(before) >= self._settings.max_sessions:
-            raise CapacityExceeded(f"{len(self)} of {self._settings.max_sessions} sessions are in use")
-        most = self._settings.max_sessions_per_key
-        if most and len(own) - len(before) >= most:
-            raise CapacityExceeded(f"{len(own)} of {most} sessions of this key are in use")
+        before = self._check_room(request, owner)
         self._count_start(owner)
         for old in before:
             old.end(Ending.EVICTED)
@@ -109,6 +122,27 @@ class Sessions:
         self._work[live.id] = self._tasks.create_task(self._live_through(live, before), name=f"session {live.id}")
         log.info("session started", extra={"session": live.id, "avatar": request.avatar_id})
         return live
+
+    def _check_room(self, request: StartRequest, owner: str) -> list[LiveSession]:
+        """The sessions of this owner that have to leave the request's place for it.
+
+        Raises:
+            Draining, CapacityExceeded
+        """
+        if self.is_draining:
+            raise Draining
+        own = self.of_owner(owner)
+        before = [live for live in own if _place(live.request) == _place(request)]
+        n_others, next_end_s = len(self) - len(before), self._turnover.next_end_s(self._now())
+        retry_after_s = Unavailable.retry_after_s if next_end_s is None else math.ceil(next_end_s)
+        most, most_of_key = self._settings.max_sessions, self._settings.max_sessions_per_key
+        if most and n_others >= most:
+            raise CapacityExceeded(f"{len(self)} of {most} sessions are in use", retry_after_s)
+        if most_of_key and len(own) - len(before) >= most_of_key:
+            raise CapacityExceeded(f"{len(own)} of {most_of_key} sessions of this key are in use", retry_after_s)
+        if self.room:
+            self.room.check(n_others, next_end_s)
+        return before
 
     def of_owner(self, owner: str) -> list[LiveSession]:
         """The sessions that a key started, the oldest first."""
@@ -203,6 +237,7 @@ class Sessions:
             # It knows the session, too. What it held (encoders, minutes of speech) need not wait for the collector.
             live.performing = None
             live.gone.set()
+            self._turnover.ended(self._now())
             self.metrics.sessions.dec()
             self.metrics.sessions_ended.labels(str(live.ending)).inc()
             log.info("session ended", extra={"session": live.id, "reason": str(live.ending)})

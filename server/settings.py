@@ -155,7 +155,16 @@ class Settings:
         (), "folders that hold avatars, besides the embedded ones", _list, "a comma-separated list of folders"
     )
     max_sessions: int = _setting(
-        8, "how many sessions may live at once; more are refused with 503", _whole(1, 10_000), "a whole number from 1"
+        0,
+        "how many sessions may live at once, however many more would fit; more are refused with 503",
+        _whole(0, 10_000),
+        "a whole number, 0 for as many as fit",
+    )
+    overload: str = _setting(
+        "avoided",
+        "whether sessions that do not fit, as measured, are refused with 503, and mouths drawn less often "
+        "while frames are late",
+        *_one_of("avoided", "ignored"),
     )
     max_sessions_per_key: int = _setting(
         0,

@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import signal
 import sys
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from server.app import create_app
 from server.avatar_routes import avatar_operations
 from server.errors import InvalidToken, SessionNotFound
 from server.inference import Inference
+from server.load.guess import guessed_costs
+from server.load.monitor import Monitor
 from server.metrics import Metrics
 from server.pacing import MonotonicClock
 from server.publisher import Publisher
@@ -81,6 +84,7 @@ class Stage:
         self._catalogue = catalogue
         self._metrics = metrics
         self._inference = Inference()
+        self.monitor = Monitor(metrics, lambda: self._inference.busy_s, is_binding=settings.overload == "avoided")
         self._publishers: Mapping[str, MakePublisher] = {
             "agora": self._agora,
             "webrtc": self._webrtc,
@@ -92,16 +96,21 @@ class Stage:
     async def __aenter__(self) -> Self:
         """Loads every avatar, so that the first session need not wait for it."""
         self._inference.__enter__()
+        guess: Mapping[str, float] = {}
         for avatar_id in self.known_avatars():
             try:
-                await asyncio.to_thread(self._catalogue.load, avatar_id)
+                loaded = await asyncio.to_thread(self._catalogue.load, avatar_id)
+                guess = guess or await asyncio.to_thread(guessed_costs, loaded)
             except AvatarError as error:
                 log.error("avatar cannot be used", extra={"avatar": avatar_id, "reason": str(error)})
+        self.monitor.expect(guess)
+        await self.monitor.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.monitor.__aexit__(kind, error, trace)
         await asyncio.to_thread(self._inference.__exit__, kind, error, trace)
 
     def known_avatars(self) -> Collection[str]:
@@ -109,6 +118,7 @@ class Stage:
 
     async def open(self, request: StartRequest, session_id: str) -> Session:
         """A session ready to run."""
+        began = time.monotonic()
         loaded = await asyncio.to_thread(self._catalogue.load, request.avatar_id)
         options = SessionOptions(
             self._settings.lead_ms, self._settings.max_backlog_s, Manner(after_speech=self._settings.after_speech)
@@ -120,6 +130,11 @@ class Stage:
         def fail(error: AvatarError) -> None:
             session.fail(error)
 
+        def on_shown(shown: Shown) -> None:
+            if shown.frame.tick.index == 0:
+                self._metrics.start_seconds.observe(time.monotonic() - began)
+            self._count(shown)
+
         opening = Opening(session_id, request, loaded.bundle, emit, fail)
         session = Session(
             session_id,
@@ -129,10 +144,11 @@ class Stage:
             [self._publishers[name](opening) for name in self._settings.publishers],
             MonotonicClock(),
             options,
-            on_shown=self._count,
+            on_shown=on_shown,
             on_token=lambda token: self._renew_token(session_id, token),
             framing=Framing.of(loaded.bundle, opening.size),
         )
+        self.monitor.join(session)
         return session
 
     def watchable(self, session_id: str) -> WebRtcPublisher | None:
@@ -162,6 +178,7 @@ class Stage:
         return publisher
 
     def _count(self, shown: Shown) -> None:
+        self.monitor.note(shown)
         self._metrics.frames.inc()
         if shown.late:
             self._metrics.late_frames.inc()
@@ -201,6 +218,7 @@ def build_server(settings: Settings, embedded: Path = EMBEDDED) -> AvatarServer:
         extra_routes=[*whep_routes(stage.watchable, may_watch), *studio_routes()],
         metrics=metrics,
         may_start=stage.may_start,
+        room=stage.monitor,
     )
     return AvatarServer(app, settings)
 

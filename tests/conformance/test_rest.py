@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 
+from server.load.monitor import CORES, Monitor
+from server.metrics import Metrics
 from server.start_request import StartRequest
 from tests.conformance.rows import Call, row
 from tests.server.running import KEY, START, Caller, Listener, Running, calling, running
@@ -376,6 +378,20 @@ async def test_a_full_server_refuses() -> None:
         response = await server.http.post("/session/start", json=agora(channel="another"))
         assert (response.status_code, response.json()["code"]) == (503, "CAPACITY_EXCEEDED")
         assert int(response.headers["retry-after"]) > 0
+
+
+@row("Start: errors", "a machine that has too much to do for one more", "503 `CAPACITY_EXCEEDED` with `Retry-After`")
+async def test_a_busy_machine_refuses() -> None:
+    room = Monitor(Metrics(), lambda: 0.0)
+    room.expect({CORES: 0.5})
+    async with running(room=room) as server:
+        await server.start()
+        response = await server.http.post("/session/start", json=agora(channel="another"))
+        assert (response.status_code, response.json()["code"]) == (503, "CAPACITY_EXCEEDED")
+        assert "100 % of the cores" in response.json()["message"]
+        assert int(response.headers["retry-after"]) > 0
+        details = (await server.http.get("/readyz")).json()
+        assert (details["sessions_that_fit"], details["level"]) == (1, "full")
 
 
 @row("Start: errors", "as many sessions as one key may have", "503 `CAPACITY_EXCEEDED`; another key may start")

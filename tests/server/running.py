@@ -24,13 +24,14 @@ from server.app import create_app
 from server.live_session import Event, Performing
 from server.metrics import Metrics
 from server.serving import AvatarServer
-from server.sessions import OpenSession, Sessions
+from server.sessions import OpenSession, Room, Sessions
 from server.settings import Settings
 from server.start_request import StartRequest
 from server.wiring import build_server
 
 KEY = "a-key-for-tests"
-SETTINGS = Settings(host="127.0.0.1", port=0, api_keys=(KEY,), drain_s=3)
+SETTINGS = Settings(host="127.0.0.1", port=0, api_keys=(KEY,), drain_s=3, overload="ignored")
+"""How busy the machine is that runs the tests must not decide what they see."""
 
 START: Mapping[str, Any] = {
     "avatar_id": "ava",
@@ -166,6 +167,7 @@ async def running(
     listener: Callable[[], Listener] = Listener,
     metrics: Metrics | None = None,
     may_start: Callable[[StartRequest], None] = lambda request: None,
+    room: Room | None = None,
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """A server with ``SETTINGS``, some of them changed, whose sessions are ``Listener`` unless told otherwise."""
@@ -183,6 +185,7 @@ async def running(
         extra_routes=list(extra_routes),
         metrics=metrics,
         may_start=may_start,
+        room=room,
     )
     async with _serving(AvatarServer(app, chosen), listeners) as server:
         yield server

@@ -31,7 +31,9 @@ SCREENSHOT = os.environ.get("STUDIO_SCREENSHOT", "")
 @asynccontextmanager
 async def studio(avatars: Path, **changes: object) -> AsyncIterator[str]:
     """The whole server; the URL of its studio."""
-    settings = Settings(host="127.0.0.1", port=0, api_keys=(KEY,), avatar_dirs=(str(avatars),), drain_s=3)
+    settings = Settings(
+        host="127.0.0.1", port=0, api_keys=(KEY,), avatar_dirs=(str(avatars),), drain_s=3, overload="ignored"
+    )
     server = build_server(dataclasses.replace(settings, **changes))  # type: ignore[arg-type]
     task = asyncio.create_task(server.serve())
     await server.listening.wait()

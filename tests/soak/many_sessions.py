@@ -50,6 +50,7 @@ async def many_sessions(
         max_starts_per_minute=0,
         never_initialised_s=PATIENCE_S,
         grace_s=PATIENCE_S,
+        overload="ignored",
     )
     memory = Memory(psutil.Process())
     n, n_all = 0, n_stopped + n_abandoned

@@ -44,6 +44,7 @@ class ServerProcess:
             "port": self._port,
             "record_dir": folder / "recordings",
             "token_secret": "the same secret before and after",
+            "overload": "ignored",
             **settings,
         }
         own |= {f"AVATAR_{name.upper()}": str(value) for name, value in given.items()}

@@ -59,7 +59,7 @@ async def theatre(tiny_avatar: Path, channels: Channels) -> AsyncIterator[Theatr
 @asynccontextmanager
 async def theatre_in(tiny_avatar: Path, channels: Channels) -> AsyncIterator[Theatre]:
     metrics = Metrics()
-    settings = Settings(publishers=("agora",), host="127.0.0.1", port=0)
+    settings = Settings(publishers=("agora",), host="127.0.0.1", port=0, overload="ignored")
     stage = Stage(settings, Catalogue([tiny_avatar.parent], "auto", 1), metrics)
     shown: dict[str, list[RenderedFrame]] = {}
 
