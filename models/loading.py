@@ -103,6 +103,7 @@ class Catalogue:
         runtime: see ``models.runtimes.choice.choose_runtime``; a wrong name is refused here, not at the first avatar.
         threads: that one call of a network computes with; 0 takes half of the cores that this process may use.
         budget_bytes: footage that is kept when nobody uses it; the avatar that was asked for least lately goes first.
+        watch: takes the place of each network that is opened of a file: for who measures them.
 
     Raises:
         RuntimeUnavailable: from ``runtime``.
@@ -114,11 +115,13 @@ class Catalogue:
         runtime: str = "auto",
         threads: int = 0,
         budget_bytes: int = 2**31,
+        watch: Callable[[Path, Network], Network] = lambda path, network: network,
     ) -> None:
         self._folders = tuple(folders)
         self._runtime = choose_runtime(runtime)
         self._threads = threads or max(1, n_cores() // 2)
         self._budget = budget_bytes
+        self._watch = watch
         self._lock = threading.Lock()
         self._loading: dict[tuple[str, str], threading.Lock] = {}
         self._in_use: weakref.WeakValueDictionary[tuple[str, str], LoadedAvatar] = weakref.WeakValueDictionary()
@@ -191,7 +194,7 @@ class Catalogue:
             key = (sha256_of(path), precision)
             network = self._networks.get(key)
             if network is None:
-                network = self._runtime.open(path, self._threads, precision)
+                network = self._watch(path, self._runtime.open(path, self._threads, precision))
                 self._networks[key] = network
             return network
 

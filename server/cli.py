@@ -181,37 +181,55 @@ def doctor(runtime: Runtime = "auto") -> None:
 
 @app.command()
 def bench(
-    sessions: Annotated[int, typer.Option(min=1, help="how many speak at once")] = 1,
+    sessions: Annotated[int, typer.Option(min=1, help="how many speak at once; where a search begins")] = 1,
     seconds: Annotated[float, typer.Option(min=1, help="for how long")] = 60,
+    quality: Annotated[
+        str, typer.Option(help="size of the pictures: low (360), medium (480) or high (720)")
+    ] = "medium",
     publisher: Annotated[
-        str, typer.Option(help="null, or recording: H.264 and AAC into a temporary folder")
-    ] = "recording",
-    speech: Annotated[Path, typer.Option(help="stretches of this are spoken")] = SAMPLE,
+        str,
+        typer.Option(
+            help="null: H.264 and Opus are encoded live as for WebRTC, and the packets thrown away; recording: "
+            "H.264 and AAC into a temporary folder; webrtc: true viewers, in a process of their own; "
+            "none: nothing is encoded"
+        ),
+    ] = "null",
+    find_capacity: Annotated[
+        bool, typer.Option("--find-capacity", help="raise the number until late frames or latencies break the bar")
+    ] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="a PNG of what was measured over the number of sessions", show_default=False)
+    ] = None,
+    speech: Annotated[
+        list[Path] | None,
+        typer.Option(help="stretches of this are spoken; may be given several times", show_default=str(SAMPLE.name)),
+    ] = None,
     avatar: AvatarId = "ava",
     avatar_dirs: AvatarDirs = "",
     runtime: Runtime = "auto",
+    threads: Annotated[
+        int, typer.Option(envvar="AVATAR_THREADS", help="of the networks; 0 decides by the machine")
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Measures real sessions on this machine: late frames, latencies, CPU and memory."""
-    import tempfile
+    """Measures real sessions on this machine: late frames, latencies, CPU by stage, batches and memory."""
+    from server.bench.chart import chart, draw_png
+    from server.bench.subject import measuring, subject_of
 
-    from models.speech_files import read_speech
-    from server.bench import bench as measure
-    from server.publishers.factory import offline_publishers
-
-    pcm, rate = read_speech(speech)
-    loaded = _catalogue(avatar_dirs, runtime).load(avatar)
-    with tempfile.TemporaryDirectory(prefix="avatar-bench-") as folder, _progress("measuring", unit="s") as progress:
-        make = offline_publishers(publisher, Path(folder))
-        run = measure(
-            loaded.bundle, loaded.model, pcm, rate, sessions, seconds, make, lambda done: progress(done, seconds)
-        )
-        measured = asyncio.run(_interruptible(run))
-    figures = measured.as_json(sessions)
+    subject = subject_of(_folders(avatar_dirs), avatar, quality, speech or [SAMPLE], runtime, threads)
+    with _progress("measuring", unit="s") as progress, measuring(subject, publisher) as measure:
+        run = measure.found(seconds, sessions, progress) if find_capacity else measure.ran(sessions, seconds, progress)
+        found = asyncio.run(_interruptible(run))
+    if plot:
+        draw_png(found.ladder(), plot)
     if as_json:
-        _print_json(figures)
+        _print_json(found.as_json() if find_capacity else found.confirmed.as_json())
         return
-    _print_figures("bench", figures)
+    title = f"{found.sessions} sessions hold the bars" if find_capacity else "bench"
+    _print_figures(title, found.confirmed.as_json())
+    if find_capacity:
+        for rows in chart(found.ladder()):
+            Console().print(rows)
 
 
 @app.command()
@@ -236,10 +254,15 @@ def demo(
 
 
 def _catalogue(avatar_dirs: str, runtime: str = "auto", threads: int = 0) -> Catalogue:
-    from models.loading import EMBEDDED, Catalogue
+    from models.loading import Catalogue
 
-    folders = [Path(part.strip()) for part in avatar_dirs.split(",") if part.strip()]
-    return Catalogue([*folders, EMBEDDED], runtime=runtime, threads=threads)
+    return Catalogue(_folders(avatar_dirs), runtime=runtime, threads=threads)
+
+
+def _folders(avatar_dirs: str) -> list[Path]:
+    from models.loading import EMBEDDED
+
+    return [*(Path(part.strip()) for part in avatar_dirs.split(",") if part.strip()), EMBEDDED]
 
 
 async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
@@ -271,6 +294,8 @@ def _print_json(value: object) -> None:
 def _print_figures(title: str, figures: dict[str, object]) -> None:
     rows = Table("figure", "value", title=title)
     for name, value in figures.items():
-        shown = ", ".join(f"{key} {one}" for key, one in value.items()) if isinstance(value, dict) else str(value)
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {one}" for key, one in value.items())
+        shown = "\n".join(map(str, value)) if isinstance(value, list) else str(value)
         rows.add_row(name, shown)
     Console().print(rows)

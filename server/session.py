@@ -155,6 +155,11 @@ class Session:
         return self.timeline.sample_rate
 
     @property
+    def is_on_air(self) -> bool:
+        """Whether its publishers have been entered."""
+        return self._origin_ns != NEVER_NS
+
+    @property
     def busy(self) -> bool:
         """Whether it speaks, or a mouth is still open."""
         return self._performance.busy

@@ -140,6 +140,7 @@ def test_bench_prints_one_json_object(avatars: Path, speech: Path) -> None:
     figures = json.loads(done.stdout)
     assert figures["frames"] >= 75
     assert set(figures["lateness_ms"]) == {"p50", "p95", "p99"}
+    assert {"event loop", "encoders", "speech encoder", "mouth", "composition"} <= set(figures["cpu"])
     assert {
         "late_frames",
         "repeated_frames",

@@ -1,0 +1,1 @@
+"""``avatar bench``: real sessions in one process, measured, and how many of them it bears."""

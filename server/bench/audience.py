@@ -1,0 +1,165 @@
+"""Where measured sessions publish to, by name: nowhere, or as ``avatar serve`` publishes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from avatar.geometry import Size
+from avatar.timeline import Timeline
+from server.bench.viewers import ViewersProcess
+from server.errors import SettingsError
+from server.publisher import Publisher
+from server.publishers import factory
+from server.publishers.viewer import PictureTrack, SoundTrack, Viewer
+from server.publishers.webrtc import WebRtcPublisher
+
+ON_AIR_WITHIN_S = 10.0
+
+
+class Audience(Protocol):
+    """Entered before the first session, left after the last."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def publishers(self, session_id: str, size: Size, timeline: Timeline) -> Sequence[Publisher]:
+        """What a session publishes to."""
+        ...
+
+    async def come(self) -> None:
+        """All sessions are on the air; returns when everybody watches who is to."""
+        ...
+
+    async def used_s(self) -> float | None:
+        """CPU-seconds that those who watch have used, in processes of their own; None if there are none."""
+        ...
+
+
+class _Alone:
+    """No audience."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def publishers(self, session_id: str, size: Size, timeline: Timeline) -> Sequence[Publisher]:
+        """Nothing: pictures are drawn, and thrown away as they are."""
+        return []
+
+    async def come(self) -> None:
+        pass
+
+    async def used_s(self) -> float | None:
+        return None
+
+
+class _Discarded(_Alone):
+    """As with ``webrtc``, H.264 and Opus are encoded live; the packets are thrown away."""
+
+    def publishers(self, session_id: str, size: Size, timeline: Timeline) -> Sequence[Publisher]:
+        return [DiscardingPublisher(size, timeline)]
+
+
+class _Recorded(_Alone):
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def publishers(self, session_id: str, size: Size, timeline: Timeline) -> Sequence[Publisher]:
+        return [factory.recording(session_id, size, timeline, self._folder)]
+
+
+class _Watched(_Alone):
+    """Each session is watched over a true WebRTC connection, by a viewer in another process who decodes it."""
+
+    def __init__(self) -> None:
+        self._publishers: list[WebRtcPublisher] = []
+        self._viewers = ViewersProcess()
+
+    async def __aenter__(self) -> Self:
+        await self._viewers.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._viewers.__aexit__(kind, error, trace)
+
+    def publishers(self, session_id: str, size: Size, timeline: Timeline) -> Sequence[Publisher]:
+        self._publishers.append(WebRtcPublisher(size, timeline))
+        return self._publishers[-1:]
+
+    async def come(self) -> None:
+        for publisher in self._publishers:
+            answer = await publisher.answer(await self._viewers.offer())
+            await self._viewers.accept(answer.sdp)
+        await self._viewers.all_see()
+
+    async def used_s(self) -> float | None:
+        return self._viewers.used_s()
+
+
+class DiscardingPublisher(WebRtcPublisher):
+    """A WebRTC publisher that is watched by nobody, but works as if it were: it encodes for its life."""
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        self._viewers["nobody"] = _Nobody()
+        return self
+
+
+class _Nobody(Viewer):
+    """A viewer without a connection, who takes every packet at once."""
+
+    def __init__(self) -> None:
+        self.id = "nobody"
+        self.codec = "H264"
+        self.pictures, self.sound = _TakenPictures(), _TakenSound()
+        self.gone = asyncio.Event()
+
+    async def hang_up(self) -> None:
+        self.gone.set()
+
+
+class _TakenPictures(PictureTrack):
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_read = True
+
+    def _put(self, packet: object) -> None:
+        pass
+
+
+class _TakenSound(SoundTrack):
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_read = True
+
+    def _put(self, packet: object) -> None:
+        pass
+
+
+AUDIENCES: Mapping[str, Callable[[Path], Audience]] = {
+    "none": lambda folder: _Alone(),
+    "null": lambda folder: _Discarded(),
+    "recording": _Recorded,
+    "webrtc": lambda folder: _Watched(),
+}
+"""By name, given a folder for files."""
+
+
+def audience_of(name: str, folder: Path) -> Audience:
+    """Raises SettingsError: there is none of this name."""
+    if name not in AUDIENCES:
+        raise SettingsError(f"--publisher is '{name}', but must be one of {', '.join(AUDIENCES)}")
+    return AUDIENCES[name](folder)

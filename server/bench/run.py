@@ -1,0 +1,124 @@
+"""Runs some sessions for a while and measures them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+
+from avatar.audio import Pcm
+from avatar.framing import Framing
+from avatar.geometry import Size
+from avatar.timeline import Timeline
+from models.loading import LoadedAvatar
+from server.bench.audience import ON_AIR_WITHIN_S, Audience
+from server.bench.figures import Figures
+from server.bench.speaker import Speaker
+from server.bench.stages import CpuByStage, NetworkTimes
+from server.inference import Inference
+from server.pacing import MonotonicClock
+from server.session import SAMPLE_RATE, Session, SessionOptions
+
+WARM_UP_S = 2.0
+"""Everybody speaks for so long before it counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is measured.
+
+    Attributes:
+        networks: times of the avatar's networks.
+        speech: int16 mono at ``sample_rate``; stretches of it are spoken.
+        size: of the pictures that are published.
+    """
+
+    avatar: LoadedAvatar
+    networks: NetworkTimes
+    speech: Pcm
+    sample_rate: int
+    size: Size
+
+
+async def run(
+    subject: Subject,
+    n_sessions: int,
+    seconds: float,
+    audience: Audience,
+    progress: Callable[[float, float], None] = lambda done, total: None,
+) -> Figures:
+    """Measures ``n_sessions`` that all speak for ``seconds``, and until each has finished its utterance.
+
+    ``progress`` is told how many seconds are over, and of how many.
+    """
+    bundle = subject.avatar.bundle
+    figures, timeline = Figures(n_sessions, str(subject.size)), Timeline(bundle.fps, SAMPLE_RATE)
+    async with audience:
+        with Inference() as inference:
+            sessions = [
+                Session(
+                    f"bench-{index}",
+                    bundle,
+                    subject.avatar.model,
+                    inference,
+                    audience.publishers(f"bench-{index}", subject.size, timeline),
+                    MonotonicClock(),
+                    SessionOptions(),
+                    framing=Framing.of(bundle, subject.size),
+                )
+                for index in range(n_sessions)
+            ]
+            async with asyncio.TaskGroup() as tasks:
+                for session in sessions:
+                    tasks.create_task(session.run())
+                await _on_air(sessions)
+                await audience.come()
+                begins_at = time.monotonic() + WARM_UP_S
+                speakers = [
+                    tasks.create_task(
+                        Speaker(session, subject.speech, subject.sample_rate, figures, begins_at, seed).run(
+                            begins_at + seconds
+                        )
+                    )
+                    for seed, session in enumerate(sessions)
+                ]
+                await asyncio.sleep(WARM_UP_S)
+                await _measured(figures, subject.networks, inference, audience, speakers, seconds, progress)
+                for session in sessions:
+                    session.stop()
+    return figures
+
+
+async def _on_air(sessions: list[Session]) -> None:
+    """Sessions go on the air in their own tasks, which tell nobody."""
+    async with asyncio.timeout(ON_AIR_WITHIN_S):
+        while not all(session.is_on_air for session in sessions):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def _measured(
+    figures: Figures,
+    networks: NetworkTimes,
+    inference: Inference,
+    audience: Audience,
+    speakers: list[asyncio.Task[None]],
+    seconds: float,
+    progress: Callable[[float, float], None],
+) -> None:
+    process, began = psutil.Process(), time.monotonic()
+    figures.rss_mb_before = process.memory_info().rss / 2**20
+    viewers_s, batches = await audience.used_s(), inference.batches.copy()
+    cpu = CpuByStage(networks)
+    while pending := [speaker for speaker in speakers if not speaker.done()]:
+        await asyncio.wait(pending, timeout=0.5)
+        progress(min(time.monotonic() - began, seconds), seconds)
+    figures.cpu_seconds_per_second, figures.cpu = cpu.read()
+    figures.seconds = time.monotonic() - began
+    figures.batches = inference.batches - batches
+    figures.rss_mb = process.memory_info().rss / 2**20
+    used_s = await audience.used_s()
+    if used_s is not None and viewers_s is not None:
+        figures.viewers_cpu = (used_s - viewers_s) / figures.seconds

@@ -1,0 +1,89 @@
+"""Where the CPU time of a process goes: by thread, and within the inference thread by network."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+from numpy.typing import NDArray
+
+from models.runtimes.network import Network, Shape
+
+INFERENCE, NATIVE = "inference thread", "native threads"
+
+THREADS: Mapping[str, str] = {
+    "MainThread": "event loop",
+    "inference": INFERENCE,
+    "webrtc": "encoders",
+    "recording": "encoders",
+    "encod": "encoders",
+    "asyncio": "thread pool",
+}
+"""Stages by how the names of their threads begin. Threads that Python does not know are ``NATIVE``."""
+
+
+class NetworkTimes:
+    """Seconds of the calling thread's CPU time that networks took, by the names of their files."""
+
+    def __init__(self) -> None:
+        self.taken_s: dict[str, float] = {}
+
+    def watch(self, path: Path, network: Network) -> Network:
+        """The same network, timed."""
+        return _Timed(path.stem.replace("_", " "), network, self.taken_s)
+
+
+class _Timed:
+    def __init__(self, name: str, network: Network, taken_s: dict[str, float]) -> None:
+        self._name = name
+        self._network = network
+        self._taken_s = taken_s
+        self.inputs: Mapping[str, Shape] = network.inputs
+        self.outputs: Mapping[str, Shape] = network.outputs
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        began = time.thread_time()
+        try:
+            return self._network.run(inputs)
+        finally:
+            self._taken_s[self._name] = self._taken_s.get(self._name, 0.0) + time.thread_time() - began
+
+
+class CpuByStage:
+    """Counts from when it is made."""
+
+    def __init__(self, networks: NetworkTimes) -> None:
+        self._process = psutil.Process()
+        self._networks = networks
+        self._began = time.monotonic()
+        self._process_s = time.process_time()
+        self._threads_s = self._by_thread()
+        self._networks_s = dict(networks.taken_s)
+
+    def read(self) -> tuple[float, dict[str, float]]:
+        """CPU-seconds per second, in all and by stage; threads that have ended are in the first figure only."""
+        seconds, process_s = time.monotonic() - self._began, time.process_time() - self._process_s
+        names = {thread.native_id: thread.name for thread in threading.enumerate()}
+        stages: dict[str, float] = {}
+        for thread, used_s in self._by_thread().items():
+            stage = _stage(names.get(thread))
+            stages[stage] = stages.get(stage, 0.0) + used_s - self._threads_s.get(thread, 0.0)
+        for name, taken_s in self._networks.taken_s.items():
+            stages[name] = taken_s - self._networks_s.get(name, 0.0)
+            stages[INFERENCE] = max(0.0, stages.get(INFERENCE, 0.0) - stages[name])
+        if INFERENCE in stages:
+            stages["composition"] = stages.pop(INFERENCE)  # and stacking: what is left of it beside the networks
+        return process_s / seconds, {stage: used_s / seconds for stage, used_s in stages.items() if used_s > 0}
+
+    def _by_thread(self) -> dict[int, float]:
+        return {thread.id: thread.user_time + thread.system_time for thread in self._process.threads()}
+
+
+def _stage(thread: str | None) -> str:
+    if thread is None:
+        return NATIVE
+    return next((stage for begin, stage in THREADS.items() if thread.startswith(begin)), "other threads")

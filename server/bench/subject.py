@@ -1,0 +1,81 @@
+"""What the command line asks to measure, made ready, and the measuring of it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from models.loading import Catalogue
+from models.speech_files import read_speech, resampled
+from server.bench.audience import AUDIENCES, audience_of
+from server.bench.figures import Figures
+from server.bench.run import Subject, run
+from server.bench.search import Found, find_capacity
+from server.bench.stages import NetworkTimes
+from server.errors import SettingsError
+from server.video_size import SHORTER_SIDE, size_of_quality
+
+SPEECH_RATE = 24_000
+"""What most agents send, in hertz."""
+
+Progress = Callable[[float, float], None]
+
+
+def subject_of(
+    folders: Sequence[Path],
+    avatar_id: str,
+    quality: str,
+    speech: Sequence[Path],
+    runtime: str = "auto",
+    threads: int = 0,
+) -> Subject:
+    """An avatar, loaded, and what it is to say.
+
+    Raises:
+        AvatarError: it cannot be had, a file holds no speech, or there is no such quality.
+    """
+    if quality not in SHORTER_SIDE:
+        raise SettingsError(f"--quality is '{quality}', but must be one of {', '.join(SHORTER_SIDE)}")
+    networks = NetworkTimes()
+    avatar = Catalogue(folders, runtime, threads, watch=networks.watch).load(avatar_id)
+    pcm = np.concatenate([resampled(*read_speech(path), SPEECH_RATE) for path in speech])
+    return Subject(avatar, networks, pcm, SPEECH_RATE, size_of_quality(quality, avatar.bundle.size))
+
+
+@dataclass(frozen=True, slots=True)
+class Measuring:
+    """Runs of one subject that publish in one way; files go to a folder of their own."""
+
+    subject: Subject
+    publisher: str
+    folder: Path
+
+    async def run(self, n_sessions: int, seconds: float, progress: Progress) -> Figures:
+        figures = await run(self.subject, n_sessions, seconds, audience_of(self.publisher, self.folder), progress)
+        figures.publisher = self.publisher
+        for recording in self.folder.iterdir():
+            recording.unlink()
+        return figures
+
+    async def ran(self, n_sessions: int, seconds: float, progress: Progress) -> Found:
+        """One run."""
+        figures = await self.run(n_sessions, seconds, progress)
+        return Found(n_sessions, figures, [figures])
+
+    async def found(self, seconds: float, first: int, progress: Progress) -> Found:
+        """As many runs as it takes to find the most sessions that hold the bars."""
+        return await find_capacity(lambda n, s: self.run(n, s, progress), seconds, first)
+
+
+@contextmanager
+def measuring(subject: Subject, publisher: str) -> Iterator[Measuring]:
+    """Raises SettingsError: there is no such publisher."""
+    if publisher not in AUDIENCES:
+        raise SettingsError(f"--publisher is '{publisher}', but must be one of {', '.join(AUDIENCES)}")
+    with tempfile.TemporaryDirectory(prefix="avatar-bench-") as folder:
+        yield Measuring(subject, publisher, Path(folder))
