@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from copy import copy
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -9,23 +12,83 @@ from numpy.typing import NDArray
 from avatar.bundle import AvatarBundle
 from avatar.crossing import crossed
 from avatar.director import Leaving, Shot
-from avatar.geometry import Affine, Size, footprint, relative_to
-from avatar.pictures import Picture, Rgb, from_rgb, planes
+from avatar.framing import Framing
+from avatar.geometry import Affine, Box, Size, footprint, relative_to
+from avatar.kept import Kept
+from avatar.pictures import Picture, Rgb, planes
+
+CROSSINGS_BYTES = 64 * 2**20
+"""Memory for pictures between two clips. Sessions cross where clips join best, so the same few hundred come again and
+again; each costs as much as forty mouths laid on."""
+
+OPAQUE = np.uint16(255)
+
+_Seen = tuple[str, int, Leaving | None]
+"""What a shot shows: clip, frame, and what it crosses from."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a mouth goes on a picture.
+
+    Attributes:
+        face: from crop pixels to pixels of the box.
+        luma, chroma: how far it replaces each sample in the box, 0 to 255, uint8.
+    """
+
+    box: Box
+    face: Affine
+    luma: NDArray[np.uint8]
+    chroma: NDArray[np.uint8]
 
 
 class Compositor:
-    """Makes the pictures of one avatar. Outside of the mask they are the footage's, bit for bit."""
+    """Makes the pictures of one avatar, for all sessions that show it; several threads may call it at once.
+
+    Outside of the mask the pictures are the footage's, bit for bit.
+    """
 
     def __init__(self, bundle: AvatarBundle) -> None:
-        self._bundle = bundle
+        self.bundle = bundle
+        self._framing: Framing | None = None
         self._crop = Size(bundle.mask.shape[1], bundle.mask.shape[0])
         self._mask = feathered(bundle.mask, bundle.tuning.mask_feather)
+        n_pixels = bundle.size.width * bundle.size.height
+        self._crossings: Kept[_Seen, Picture] = Kept(CROSSINGS_BYTES // (n_pixels * 3 // 2))
+        # There are never more than the footage has frames: pictures that cross are not among them.
+        self._places: dict[_Seen, _Place | None] = {}
+
+    def through(self, framing: Framing) -> Compositor:
+        """The same, but each picture is framed when it is made; footage that was framed before spares that work."""
+        other = copy(self)
+        other._framing = framing
+        return other
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that its footage takes, and what is kept besides."""
+        frames = sum(clip.frames.nbytes for clip in self.bundle.clips.values())
+        places = sum(place.luma.nbytes + place.chroma.nbytes for place in list(self._places.values()) if place)
+        return frames + places + len(self._crossings) * self.bundle.size.width * self.bundle.size.height * 3 // 2
+
+    @property
+    def size(self) -> Size:
+        """Of the pictures that it makes."""
+        return self._framing.size if self._framing else self.bundle.size
 
     def crop(self, shot: Shot) -> Rgb:
         """The face on the shot's frame, as the lip-sync network wants it: uint8 (height, width, 3), read-only."""
         clip, frame = self._dominant(shot)
-        crop: Rgb = self._bundle.clips[clip].crops[frame]
+        crop: Rgb = self.bundle.clips[clip].crops[frame]
         return crop
+
+    def at_hand(self, shot: Shot) -> Picture | None:
+        """The shot's picture with the footage's own mouth where that takes no work, else None."""
+        if self._framing:
+            return None
+        if shot.leaving is None:
+            return self._frame(shot)
+        return self._crossings.get(_seen(shot))
 
     def compose(self, shot: Shot, mouth: Rgb | None = None, strength: float = 1.0) -> Picture:
         """The shot's picture with a mouth on it.
@@ -38,29 +101,36 @@ class Compositor:
         Returns:
             A read-only I420 picture: the clip's own frame where nothing is changed, else a new array.
         """
-        base = self._footage(shot)
-        if mouth is None or strength <= 0:
-            base.setflags(write=False)
-            return base
-        picture = base if base.flags.writeable else base.copy()
-        self._lay_on(picture, mouth, self.face(shot), min(strength, 1.0))
-        picture.setflags(write=False)
-        return picture
+        picture = self._footage(shot)
+        if mouth is not None and strength > 0 and (place := self._place(shot)):
+            picture = picture.copy()
+            _lay_on(picture, mouth, place, min(strength, 1.0))
+            picture.setflags(write=False)
+        return self._framing.apply(picture) if self._framing else picture
 
     def _dominant(self, shot: Shot | Leaving) -> tuple[str, int]:
         if shot.leaving is not None and shot.leaving.weight < 0.5:
             return self._dominant(shot.leaving)
         return shot.clip, shot.frame
 
+    def _frame(self, shot: Shot | Leaving) -> Picture:
+        frame: Picture = self.bundle.clips[shot.clip].frames[shot.frame]
+        return frame
+
     def _footage(self, shot: Shot | Leaving) -> Picture:
-        frame: Picture = self._bundle.clips[shot.clip].frames[shot.frame]
         if shot.leaving is None:
-            return frame
-        return crossed(self._footage(shot.leaving), frame, shot.leaving.weight)
+            return self._frame(shot)
+        seen = _seen(shot)
+        picture = self._crossings.get(seen)
+        if picture is None:
+            picture = crossed(self._footage(shot.leaving), self._frame(shot), shot.leaving.weight)
+            picture.setflags(write=False)
+            self._crossings.put(seen, picture)
+        return picture
 
     def face(self, shot: Shot | Leaving) -> Affine:
         """Where the face is on the shot's picture: from crop to frame pixels."""
-        face: Affine = self._bundle.clips[shot.clip].faces[shot.frame]
+        face: Affine = self.bundle.clips[shot.clip].faces[shot.frame]
         if shot.leaving is None:
             return face
         old = self.face(shot.leaving)
@@ -68,27 +138,29 @@ class Compositor:
 
     def mask_of(self, shot: Shot) -> NDArray[np.uint8]:
         """How far a drawn mouth replaces the shot's picture, 0 to 255, uint8 (height, width)."""
-        size = (self._bundle.size.width, self._bundle.size.height)
+        size = (self.bundle.size.width, self.bundle.size.height)
         return np.asarray(cv2.warpAffine(self._mask, self.face(shot), size, flags=cv2.INTER_LINEAR), np.uint8)
 
-    def _lay_on(self, picture: Picture, mouth: Rgb, face: Affine, strength: float) -> None:
-        box = footprint(face, self._crop, self._bundle.size)
+    def _place(self, shot: Shot) -> _Place | None:
+        """Where the mouth goes; None where it is outside of the picture."""
+        if shot.leaving is not None:
+            return self._placed(self.face(shot))
+        seen = _seen(shot)
+        if seen not in self._places:
+            self._places[seen] = self._placed(self.face(shot))
+        return self._places[seen]
+
+    def _placed(self, face: Affine) -> _Place | None:
+        box = footprint(face, self._crop, self.bundle.size)
         if box.width < 2 or box.height < 2:
-            return
-        local, size = relative_to(face, box), (box.width, box.height)
-        mask = cv2.warpAffine(self._mask, local, size, flags=cv2.INTER_LINEAR)
-        if strength < 1:
-            mask = cv2.convertScaleAbs(mask, alpha=strength)
-        drawn = cv2.warpAffine(mouth, local, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        new, old = planes(from_rgb(np.asarray(drawn, np.uint8))), planes(picture)
+            return None
+        local = relative_to(face, box)
+        mask = np.asarray(cv2.warpAffine(self._mask, local, (box.width, box.height), flags=cv2.INTER_LINEAR), np.uint8)
         # A chroma sample belongs to four pixels: it changes only where all four may.
         shared = np.minimum(
             np.minimum(mask[0::2, 0::2], mask[1::2, 0::2]), np.minimum(mask[0::2, 1::2], mask[1::2, 1::2])
         )
-        small = box.halved()
-        _blend(old.y[box.rows, box.columns], new.y, np.asarray(mask, np.uint8))
-        _blend(old.u[small.rows, small.columns], new.u, shared)
-        _blend(old.v[small.rows, small.columns], new.v, shared)
+        return _Place(box, local, mask, shared)
 
 
 def feathered(mask: NDArray[np.uint8], width: float) -> NDArray[np.uint8]:
@@ -101,7 +173,29 @@ def feathered(mask: NDArray[np.uint8], width: float) -> NDArray[np.uint8]:
     return np.asarray(np.minimum(mask, np.round(255 * (3 - 2 * share) * share * share)), np.uint8)
 
 
+def _seen(shot: Shot | Leaving) -> _Seen:
+    return shot.clip, shot.frame, shot.leaving
+
+
+def _lay_on(picture: Picture, mouth: Rgb, place: _Place, strength: float) -> None:
+    box, size = place.box, (place.box.width, place.box.height)
+    luma, chroma = place.luma, place.chroma
+    if strength < 1:
+        luma, chroma = (np.asarray(cv2.convertScaleAbs(mask, alpha=strength), np.uint8) for mask in (luma, chroma))
+    # OpenCV bends four channels in half the time that it takes for three.
+    four = cv2.cvtColor(mouth, cv2.COLOR_RGB2RGBA)
+    drawn = cv2.warpAffine(four, place.face, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    new, old = planes(np.asarray(cv2.cvtColor(drawn, cv2.COLOR_RGBA2YUV_I420), np.uint8)), planes(picture)
+    small = box.halved()
+    _blend(old.y[box.rows, box.columns], new.y, luma)
+    _blend(old.u[small.rows, small.columns], new.u, chroma)
+    _blend(old.v[small.rows, small.columns], new.v, chroma)
+
+
 def _blend(old: NDArray[np.uint8], new: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
     """Moves ``old`` towards ``new`` in place by mask / 255, rounded to nearest; a mask of 0 leaves it as it is."""
-    difference = new.astype(np.int32) - old
-    old[...] = old + (difference * mask + 127) // 255
+    mixed = np.multiply(new, mask, dtype=np.uint16)  # 255 * 255 + 127 is the most that comes together
+    mixed += np.multiply(old, OPAQUE - mask, dtype=np.uint16)
+    mixed += 127
+    mixed //= OPAQUE
+    old[...] = mixed

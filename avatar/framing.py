@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from avatar.bundle import AvatarBundle
+from avatar.bundle import AvatarBundle, Clip
 from avatar.geometry import Box, Size
 from avatar.pictures import Picture, planes
 
@@ -54,7 +55,28 @@ class Framing:
 
     def apply(self, picture: Picture) -> Picture:
         """The picture at ``size``: a new I420 array, read-only."""
-        framed = np.empty((self.size.height * 3 // 2, self.size.width), np.uint8)
+        framed: Picture = np.empty((self.size.height * 3 // 2, self.size.width), np.uint8)
+        self._apply_into(framed, picture)
+        framed.setflags(write=False)
+        return framed
+
+    def apply_to_all(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Many at once: a new array, uint8 (n, height * 3 / 2, width)."""
+        framed = np.empty((len(pictures), self.size.height * 3 // 2, self.size.width), np.uint8)
+        for target, picture in zip(framed, pictures, strict=True):
+            self._apply_into(target, picture)
+        return framed
+
+    def faces(self, faces: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Maps from crop pixels to pixels of the footage (n, 2, 3), as maps to those of the picture."""
+        scale = np.array([self.shown.width / self.kept.width, self.shown.height / self.kept.height])
+        old = np.array([self.kept.left, self.kept.top]) - 0.5
+        new = np.array([self.shown.left, self.shown.top]) - 0.5
+        moved = faces * scale[:, None]
+        moved[:, :, 2] += new - old * scale
+        return np.asarray(moved, np.float32)
+
+    def _apply_into(self, framed: Picture, picture: Picture) -> None:
         if Size(self.shown.width, self.shown.height) != self.size:
             framed[: self.size.height] = BLACK
             framed[self.size.height :] = GREY
@@ -65,8 +87,19 @@ class Framing:
             filter_ = cv2.INTER_AREA if scale < SHRINKS_A_LOT else cv2.INTER_LINEAR
             size = (shown.width, shown.height)
             new[shown.rows, shown.columns] = cv2.resize(old[kept.rows, kept.columns], size, interpolation=filter_)
-        framed.setflags(write=False)
-        return framed
+
+
+def framed(bundle: AvatarBundle, framing: Framing) -> AvatarBundle:
+    """The avatar with its footage framed once and for all, so that no picture of it need be.
+
+    The face crops and the mask, which belong to the network and not to the picture, are shared with ``bundle``.
+    """
+
+    def framed_clip(clip: Clip) -> Clip:
+        return replace(clip, frames=framing.apply_to_all(clip.frames), faces=framing.faces(clip.faces))
+
+    clips = {name: framed_clip(clip) for name, clip in bundle.clips.items()}
+    return replace(bundle, size=framing.size, clips=clips)
 
 
 def face_columns(bundle: AvatarBundle) -> tuple[int, int]:

@@ -21,6 +21,7 @@ from models.bundles import read_bundle
 from models.manifest import FILE_NAME, Credit, Manifest, parse_manifest, sha256_of, sidecar
 from models.runtimes.choice import choose_runtime
 from models.runtimes.network import Network, Precision
+from models.sizes import Sizes
 from models.speech_lips import SpeechLips, read_card
 
 log = logging.getLogger(__name__)
@@ -56,15 +57,21 @@ class AvatarSummary:
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class LoadedAvatar:
-    """An avatar ready to perform; ``model`` is None for one without a trained mouth."""
+    """An avatar ready to perform.
+
+    Attributes:
+        model: None for one without a trained mouth.
+        sizes: its footage in the sizes in which sessions show it.
+    """
 
     bundle: AvatarBundle
     model: LipSyncModel | None
+    sizes: Sizes
 
     @property
     def n_bytes(self) -> int:
-        """Memory that its footage takes."""
-        return sum(clip.frames.nbytes + clip.crops.nbytes for clip in self.bundle.clips.values())
+        """Memory that its footage takes, in all sizes."""
+        return self.sizes.n_bytes + sum(clip.crops.nbytes for clip in self.bundle.clips.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,7 @@ class Catalogue:
         runtime: see ``models.runtimes.choice.choose_runtime``; a wrong name is refused here, not at the first avatar.
         threads: that one call of a network computes with; 0 takes half of the cores that this process may use.
         budget_bytes: footage that is kept when nobody uses it; the avatar that was asked for least lately goes first.
+            Half of it is what one avatar may take up in other sizes than its own, used or not.
         watch: takes the place of each network that is opened of a file: for who measures them.
 
     Raises:
@@ -180,13 +188,14 @@ class Catalogue:
                 f"avatar '{entry.manifest.id}' has lips of the kind '{lipsync.kind}', allowed are {', '.join(KINDS)}"
             )
         bundle = read_bundle(entry.folder, entry.manifest)
+        sizes = Sizes(bundle, self._budget // 2)
         if lipsync is None:
-            return LoadedAvatar(bundle, None)
+            return LoadedAvatar(bundle, None, sizes)
         model = KINDS[lipsync.kind](entry.folder, entry.manifest, self._open)
         mask = Size(bundle.mask.shape[1], bundle.mask.shape[0])
         if model.spec.patch != mask:
             raise BundleError(f"avatar '{bundle.id}' has a mask of {mask} but its network draws {model.spec.patch}")
-        return LoadedAvatar(bundle, model)
+        return LoadedAvatar(bundle, model, sizes)
 
     def _open(self, path: Path, precision: Precision) -> Network:
         """The network in a file; the same file is opened once, whichever avatars use it."""

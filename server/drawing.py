@@ -6,10 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from functools import partial
 
-from avatar.bundle import AvatarBundle
 from avatar.compositor import Compositor
 from avatar.director import Shot
-from avatar.framing import Framing
 from avatar.lipsync import LipSyncModel, MouthJob
 from avatar.performance import MouthWish, Plan
 from avatar.pictures import Picture, Rgb
@@ -30,35 +28,30 @@ class Drawing:
     """Makes the pictures of plans, which come in order. For the event loop.
 
     Args:
+        compositor: makes the pictures; sessions share it.
         model: draws mouths; None shows the footage's own.
         inference: where the model runs.
-        framing: how pictures are shown at another size than the avatar's own; None leaves them as they are.
     """
 
-    def __init__(
-        self, bundle: AvatarBundle, model: LipSyncModel | None, inference: Inference, framing: Framing | None
-    ) -> None:
+    def __init__(self, compositor: Compositor, model: LipSyncModel | None, inference: Inference) -> None:
         self.level = Level.FULL
-        self._bundle = bundle
+        self._compositor = compositor
         self._model = model
         self._inference = inference
-        self._framing = framing
-        self._compositor = Compositor(bundle)
         self._drawn: _Drawn | None = None
 
     @property
     def first(self) -> Picture:
         """What is seen before anything is planned."""
-        picture: Picture = self._bundle.clips[self._bundle.loops["idle"]].frames[0]
-        return self._framing.apply(picture) if self._framing else picture
+        return self._compositor.compose(Shot(self._compositor.bundle.loops["idle"], 0, "idle"))
 
     def picture(self, plan: Plan, due_ns: int) -> Picture | asyncio.Future[Picture]:
         """A frame's picture, or when it will be there; what is cancelled is not drawn."""
         if plan.mouth is None or self._model is None:
-            picture = self._compositor.compose(plan.shot)
-            if self._framing is None:
-                return picture
-            return asyncio.get_running_loop().run_in_executor(None, self._framing.apply, picture)
+            ready = self._compositor.at_hand(plan.shot)
+            if ready is not None:
+                return ready
+            return self._inference.compose(partial(self._compositor.compose, plan.shot))
         before, self._drawn = self._drawn, None
         if self.level is Level.HALF_RATE and before and before.index == plan.tick.index - 1:
             return asyncio.create_task(self._repeat(before, plan.shot, plan.mouth.strength))
@@ -69,13 +62,12 @@ class Drawing:
     def _draw(
         self, model: LipSyncModel, drawn: _Drawn, shot: Shot, mouth: MouthWish, due_ns: int
     ) -> asyncio.Future[Picture]:
-        job = MouthJob(mouth.features, self._compositor.crop(shot), mouth.openness, self._bundle.tuning)
+        job = MouthJob(mouth.features, self._compositor.crop(shot), mouth.openness, self._compositor.bundle.tuning)
         return self._inference.draw(model, job, partial(self._compose, shot, mouth.strength, drawn), due_ns)
 
     def _compose(self, shot: Shot, strength: float, drawn: _Drawn, mouth: Rgb) -> Picture:
         drawn.mouth = mouth
-        picture = self._compositor.compose(shot, mouth, strength)
-        return self._framing.apply(picture) if self._framing else picture
+        return self._compositor.compose(shot, mouth, strength)
 
     async def _repeat(self, drawn: _Drawn, shot: Shot, strength: float) -> Picture:
         """The mouth of the frame before on this frame's body; given up if that one was."""
@@ -83,5 +75,4 @@ class Drawing:
             await asyncio.wait([drawn.picture])
         if drawn.mouth is None:
             raise asyncio.CancelledError
-        compose = partial(self._compose, shot, strength, drawn, drawn.mouth)
-        return await asyncio.get_running_loop().run_in_executor(None, compose)
+        return await self._inference.compose(partial(self._compose, shot, strength, drawn, drawn.mouth))

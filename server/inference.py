@@ -1,4 +1,4 @@
-"""The one thread in which networks run, for all sessions together."""
+"""Where pictures that take work are made for all sessions: networks run in one thread, and crossings in another."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
+
+import cv2
 
 from avatar.lipsync import LipSyncModel, MouthJob
 from avatar.pictures import Picture, Rgb
@@ -52,9 +55,13 @@ class Inference:
         """For how long the thread has worked."""
         self.batches: Counter[int] = Counter()
         """How often so many mouths were drawn at once."""
+        self._footage = ThreadPoolExecutor(1, "footage")
+        self._n_footage = 0
         self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
 
     def __enter__(self) -> Self:
+        # Pictures are small and sessions many: to wake other threads for a part of one costs more than it saves.
+        cv2.setNumThreads(1)
         self._thread.start()
         return self
 
@@ -65,12 +72,13 @@ class Inference:
             self._closing = True
             self._changed.notify()
         self._thread.join()
+        self._footage.shutdown(cancel_futures=True)
 
     @property
     def idle(self) -> bool:
         """Whether everything that was asked for has been answered."""
         with self._changed:
-            return not self._requests and not self._n_drawing
+            return not self._requests and not self._n_drawing and not self._n_footage
 
     def draw(self, model: LipSyncModel, job: MouthJob, compose: Compose, deadline_ns: int) -> asyncio.Future[Picture]:
         """Asks for a picture with a mouth; it arrives on the calling event loop. Cancelling withdraws the request."""
@@ -80,6 +88,16 @@ class Inference:
             self._requests.append(request)
             self._changed.notify()
         return request.answer
+
+    def compose(self, compose: Callable[[], Picture]) -> asyncio.Future[Picture]:
+        """Asks for a picture that no network draws on, and so waits for none; otherwise as ``draw``."""
+        picture = asyncio.get_running_loop().run_in_executor(self._footage, compose)
+        self._n_footage += 1
+        picture.add_done_callback(self._composed)
+        return picture
+
+    def _composed(self, picture: asyncio.Future[Picture]) -> None:
+        self._n_footage -= 1
 
     def _work(self) -> None:
         while batch := self._next_batch():

@@ -12,10 +12,10 @@ from functools import partial
 
 from avatar.audio import AudioChunk, Pcm, faded_out
 from avatar.bundle import AvatarBundle
+from avatar.compositor import Compositor
 from avatar.cues import Block
 from avatar.director import Manner
 from avatar.errors import AvatarError
-from avatar.framing import Framing
 from avatar.lipsync import LipSyncModel
 from avatar.performance import Performance, Plan
 from avatar.pictures import Picture
@@ -105,7 +105,8 @@ class Session:
         emit: is told what happens (events of the protocol), at the moment when it is shown.
         on_shown: is told of every frame, for figures.
         on_token: is told every token for the channel that the client brings later.
-        framing: how its pictures are shown at another size than the avatar's own; None leaves them as they are.
+        compositor: makes its pictures, for all sessions that show the avatar at one size; without one the session has
+            its own.
     """
 
     def __init__(
@@ -120,14 +121,14 @@ class Session:
         emit: Callable[[Event], None] = lambda event: None,
         on_shown: Callable[[Shown], None] = lambda shown: None,
         on_token: Callable[[str], None] = lambda token: None,
-        framing: Framing | None = None,
+        compositor: Compositor | None = None,
     ) -> None:
         self.id = session_id
         self.timeline = Timeline(bundle.fps, SAMPLE_RATE)
         self.emit = emit
         self.on_shown = on_shown
         self._on_token = on_token
-        self._drawing = Drawing(bundle, model, inference, framing)
+        self._drawing = Drawing(compositor or Compositor(bundle), model, inference)
         self._publishers = publishers
         self._clock = clock
         self._options = options

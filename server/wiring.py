@@ -18,7 +18,6 @@ from weakref import WeakValueDictionary
 from avatar.bundle import AvatarBundle
 from avatar.director import Manner
 from avatar.errors import AvatarError
-from avatar.framing import Framing
 from avatar.geometry import Size
 from avatar.timeline import Timeline
 from models.loading import EMBEDDED, Catalogue
@@ -136,6 +135,7 @@ class Stage:
             self._count(shown)
 
         opening = Opening(session_id, request, loaded.bundle, emit, fail)
+        compositor = await asyncio.to_thread(loaded.sizes.at, opening.size)
         session = Session(
             session_id,
             loaded.bundle,
@@ -146,7 +146,7 @@ class Stage:
             options,
             on_shown=on_shown,
             on_token=lambda token: self._renew_token(session_id, token),
-            framing=Framing.of(loaded.bundle, opening.size),
+            compositor=compositor,
         )
         self.monitor.join(session)
         return session

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import psutil
 
 from avatar.audio import Pcm
-from avatar.framing import Framing
 from avatar.geometry import Size
 from avatar.timeline import Timeline
 from models.loading import LoadedAvatar
@@ -55,6 +54,7 @@ async def run(
     ``progress`` is told how many seconds are over, and of how many.
     """
     bundle = subject.avatar.bundle
+    compositor = await asyncio.to_thread(subject.avatar.sizes.at, subject.size)
     figures, timeline = Figures(n_sessions, str(subject.size)), Timeline(bundle.fps, SAMPLE_RATE)
     async with audience:
         with Inference() as inference:
@@ -67,7 +67,7 @@ async def run(
                     audience.publishers(f"bench-{index}", subject.size, timeline),
                     MonotonicClock(),
                     SessionOptions(),
-                    framing=Framing.of(bundle, subject.size),
+                    compositor=compositor,
                 )
                 for index in range(n_sessions)
             ]

@@ -8,6 +8,9 @@ import numpy as np
 from avatar.compositor import Compositor, feathered
 from avatar.crossing import crossed
 from avatar.director import Leaving, Shot
+from avatar.framing import Framing
+from avatar.geometry import Size
+from avatar.kept import Kept
 from avatar.lipsync import MouthTuning
 from avatar.pictures import from_rgb, planes, to_rgb
 from tests.avatar.clips import PATCH, SIZE, bundle
@@ -60,6 +63,38 @@ def test_in_a_crossing_the_mouth_lies_on_the_picture_between_both_clips() -> Non
     assert np.array_equal(mixed, crossed(avatar.clips["idle"].frames[9], avatar.clips["talk"].frames[0], 0.25))
     assert (compositor.compose(shot, RED) != mixed).any()
     assert np.array_equal(compositor.crop(shot), avatar.clips["idle"].crops[9])
+
+
+def test_a_crossing_is_made_once_and_is_then_at_hand() -> None:
+    compositor = Compositor(bundle())
+    shot = Shot("talk", 0, "talk", leaving=Leaving("idle", 9, 0.25))
+    assert compositor.at_hand(shot) is None
+    made = compositor.compose(shot)
+    assert compositor.at_hand(shot) is made
+    assert compositor.compose(shot) is made
+    assert not made.flags.writeable
+    assert np.array_equal(planes(compositor.compose(shot, RED)).y[:8], planes(made).y[:8])
+    assert compositor.n_bytes > Compositor(bundle()).n_bytes
+
+
+def test_what_is_seen_through_a_framing_is_framed_and_shares_what_is_kept() -> None:
+    avatar = bundle()
+    framing = Framing.of(avatar, Size(128, 96))
+    assert framing is not None
+    compositor = Compositor(avatar)
+    through = compositor.through(framing)
+    assert (compositor.size, through.size) == (SIZE, Size(128, 96))
+    shot = Shot("talk", 0, "talk", leaving=Leaving("idle", 9, 0.25))
+    assert np.array_equal(through.compose(shot, RED), framing.apply(compositor.compose(shot, RED)))
+    assert through.at_hand(Shot("idle", 4, "idle")) is None
+    assert compositor.at_hand(shot) is not None
+
+
+def test_only_the_newest_are_kept() -> None:
+    kept = Kept[str, int](2)
+    assert [kept.put(key, value) for value, key in enumerate("abc")] == [0, 1, 2]
+    assert [kept.get(key) for key in "abc"] == [None, 1, 2]
+    assert len(kept) == 2
 
 
 def test_half_strength_lies_between_the_footage_and_the_mouth() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from avatar.bundle import AvatarBundle
-from avatar.framing import Framing, face_columns
+from avatar.compositor import Compositor
+from avatar.director import Shot
+from avatar.framing import Framing, face_columns, framed
 from avatar.geometry import Box, Size
 from avatar.pictures import from_rgb, planes, size_of, to_rgb
 from models.bundles import read_bundle
@@ -81,3 +85,28 @@ def test_what_is_scaled_stays_where_it_was_and_keeps_its_colour(bundle: AvatarBu
         inside = shown[int(36 * scale) : int(60 * scale), int(36 * scale) : int(60 * scale)]
         assert np.abs(inside.astype(int) - (20, 60, 210)).max() <= 3
         assert np.abs(shown[int(70 * scale) :].astype(int) - (200, 40, 60)).max() <= 3
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_a_mouth_on_framed_footage_is_where_it_would_be_on_a_framed_picture(
+    bundle: AvatarBundle, width: int, height: int
+) -> None:
+    made = framing(bundle, width, height)
+    shown, rng = framed(bundle, made), np.random.default_rng(1)
+    assert shown.size == Size(width, height)
+    ready, own = Compositor(shown), Compositor(bundle)
+    side = bundle.mask.shape[0] // 4
+    mouth = np.kron(rng.integers(0, 255, (side, side, 3)), np.ones((4, 4, 1))).astype(np.uint8)
+    shot = Shot("talk", 7, "talk")
+    assert np.array_equal(ready.compose(shot), made.apply(own.compose(shot)))
+    expected = planes(made.apply(own.compose(shot, mouth))).y.astype(float)
+    drawn = ready.mask_of(shot) > 0
+
+    def error(compositor: Compositor) -> NDArray[np.float64]:
+        return np.asarray(np.abs(planes(compositor.compose(shot, mouth)).y - expected), np.float64)
+
+    talk = shown.clips["talk"]
+    beside = replace(talk, faces=talk.faces + np.array([[0, 0, 1], [0, 0, 1]], np.float32))
+    assert error(ready)[~drawn].mean() < 0.01
+    off_by_a_pixel = error(Compositor(replace(shown, clips={**shown.clips, "talk": beside})))
+    assert error(ready)[drawn].mean() < 0.6 * off_by_a_pixel[drawn].mean()

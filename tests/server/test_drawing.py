@@ -72,7 +72,7 @@ async def test_at_half_rate_every_second_mouth_is_drawn_and_laid_on_two_frames_o
     model, compositor = Counting(loaded.model), Compositor(loaded.bundle)
     plans = [plan for plan in plans_of(loaded) if plan.mouth]
     with Inference() as inference:
-        drawing = Drawing(loaded.bundle, model, inference, None)
+        drawing = Drawing(Compositor(loaded.bundle), model, inference)
         drawing.level = Level.HALF_RATE
         pictures = await drawn(drawing, plans)
     assert len(model.drawn) == (len(plans) + 1) // 2
@@ -88,7 +88,7 @@ async def test_who_begins_to_speak_at_half_rate_has_its_first_mouth_drawn(loaded
     model = Counting(loaded.model)
     plans = [plan for plan in plans_of(loaded) if plan.mouth]
     with Inference() as inference:
-        drawing = Drawing(loaded.bundle, model, inference, None)
+        drawing = Drawing(Compositor(loaded.bundle), model, inference)
         drawing.level = Level.HALF_RATE
         await drawn(drawing, plans[:1])
         await drawn(drawing, plans[2:4])
@@ -100,7 +100,7 @@ async def test_a_mouth_that_was_withdrawn_takes_the_frame_along_that_was_to_show
 ) -> None:
     first, second = [plan for plan in plans_of(loaded) if plan.mouth][:2]
     with Inference() as inference:
-        drawing = Drawing(loaded.bundle, loaded.model, inference, None)
+        drawing = Drawing(Compositor(loaded.bundle), loaded.model, inference)
         drawing.level = Level.HALF_RATE
         asked = [drawing.picture(first, 0), drawing.picture(second, 1)]
         for one in asked[:1]:

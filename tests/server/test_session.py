@@ -392,7 +392,7 @@ async def test_a_late_picture_is_repeated_and_the_sound_goes_out_in_time(loaded:
     assert np.array_equal(trimmed(collector.heard), pcm)
     assert sum(one.repeated for one in shown) >= 24
     assert not any(one.lateness_ns for one in shown)
-    repeated = [one.frame for one in shown if one.repeated]
+    repeated = [one.frame for one in shown if one.repeated and one.frame.sound.any()]
     assert all(one.picture is repeated[0].picture for one in repeated)
 
 
