@@ -10,7 +10,7 @@ AVATAR ?= ava
 PROGRAMME := work/evaluate/programme.wav
 FILM := work/evaluate/$(AVATAR).mp4
 
-.PHONY: help demo serve test soak check format system evaluate clean
+.PHONY: help demo serve test soak capacity check format system evaluate clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
@@ -26,8 +26,11 @@ serve: $(VENV)/.base ## the server, with a page to see and hear the avatar at /s
 test: $(VENV)/.dev system ## every test
 	$(BIN)/python -m pytest
 
-soak: $(VENV)/.dev ## long runs: clients that lose their server, generated input, ten thousand sessions; a table of bars
-	$(BIN)/python -m tests.soak
+soak: $(VENV)/.dev ## long runs, as a table of bars: lost servers, generated input, ten thousand sessions, a full server (RUN='steady --minutes 30')
+	$(BIN)/python -m tests.soak $(RUN)
+
+capacity: $(VENV)/.dev ## how many sessions this machine bears, at 480 and 720 pixels; leave it alone meanwhile, some ten minutes
+	$(BIN)/python -m tests.soak bars
 
 check: $(VENV)/.dev ## ruff, mypy and the test of the architecture
 	$(BIN)/ruff format --check .

@@ -94,7 +94,7 @@ class Conversation:
 
 
 @asynccontextmanager
-async def conversation(url: str, api_key: str, avatar_id: str) -> AsyncIterator[Conversation]:
+async def conversation(url: str, api_key: str, avatar_id: str, quality: str = "high") -> AsyncIterator[Conversation]:
     """A session of ``avatar_id`` on the server at ``url``, initialised; it is stopped on every way out.
 
     Raises:
@@ -104,7 +104,7 @@ async def conversation(url: str, api_key: str, avatar_id: str) -> AsyncIterator[
     place = {"app_id": "local", "token": "", "channel": uuid.uuid4().hex, "uid": "1", "enable_string_uid": False}
     body: dict[str, object] = {
         "avatar_id": avatar_id,
-        "quality": "high",
+        "quality": quality,
         "version": "v1",
         "video_encoding": "H264",
         "agora_settings": place,

@@ -1,0 +1,179 @@
+"""Bars f, g, h and i: a server that is full or nearly, for long, while avatars change, and from its very start."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from models.manifest import FILE_NAME
+from tests.server.running import KEY, START
+from tests.soak.crowd import Counts, Crowd, Served, crowd
+from tests.soak.figures import Figure, Memory, Progress, no_progress
+from tests.soak.server_process import ServerProcess
+
+LATE_PERCENT, BURST_PERCENT, BURST_S = 0.1, 1.0, 10.0
+"""Frames that may be late over all, and in any stretch of ``BURST_S``."""
+
+REFUSED_MS, READY_S, FIRST_FRAME_MS, GROWTH_PERCENT = 50.0, 3.0, 300.0, 2.0
+MANY = 400
+"""More than ever fit."""
+
+
+async def capacity(
+    server: Served, avatar_id: str, most: int = MANY, seconds: float = 60, progress: Progress = no_progress
+) -> list[Figure]:
+    """Lets in as many as fit; then one more asks again and again while the others speak."""
+    async with crowd(server, avatar_id) as people:
+        await people.fill(most)
+        progress(0.3)
+        before, end, refused = await people.counts(), time.monotonic() + seconds, []
+        while time.monotonic() < end:
+            refused.append(await people.ask())
+            progress(1 - 0.7 * (end - time.monotonic()) / seconds)
+            await asyncio.sleep(min(1.0, seconds / 10))
+        seen = (await people.counts()).since(before)
+        n = len(people)
+    return [
+        Figure("sessions that were let in, each speaking", n, least=1),
+        Figure("starts beyond that", len(refused)),
+        Figure("· answered otherwise than with 503", sum(one.status != 503 for one in refused), most=0),
+        Figure("· without Retry-After", sum(not one.retry_after_s for one in refused), most=0),
+        Figure("· the slowest refusal", 1000 * max(one.took_s for one in refused), "ms", most=REFUSED_MS),
+        Figure("frames of the others meanwhile", seen["avatar_frames_total"], least=1),
+        Figure("· late of them", seen.late_percent, "%", most=LATE_PERCENT),
+    ]
+
+
+async def steady(
+    server: Served,
+    avatar_id: str,
+    minutes: float = 5,
+    share: float = 0.8,
+    most: int = MANY,
+    progress: Progress = no_progress,
+) -> list[Figure]:
+    """Runs at a share of what fits. The first fifth is warm-up, of which memory is not judged."""
+    memory, bursts = Memory(server.process), []
+    async with crowd(server, avatar_id) as people:
+        await people.fill(most)
+        people.leave(len(people) - max(1, round(share * len(people))))
+        n, seconds, began = len(people), 60 * minutes, time.monotonic()
+        first = before = await people.counts()
+        while (done_s := time.monotonic() - began) < seconds:
+            await asyncio.sleep(min(BURST_S, seconds / 10))
+            now = await people.counts()
+            bursts.append(now.since(before).late_percent)
+            before = now
+            if done_s >= seconds / 5:
+                memory.read()
+            progress(done_s / seconds)
+        seen = before.since(first)
+    return [
+        Figure("sessions, each speaking", n, least=1),
+        Figure("· for", minutes, "min"),
+        Figure("frames", seen["avatar_frames_total"], least=1),
+        Figure("· late of them", seen.late_percent, "%", most=LATE_PERCENT),
+        Figure(f"· late in the worst {BURST_S:.0f} s", max(bursts), "%", most=BURST_PERCENT),
+        Figure("times that less was drawn", seen["avatar_level_changes_total"], most=0),
+        Figure("memory of the server", memory.mib, "MiB"),
+        Figure("· its growth in the second half", memory.growth, "%", most=GROWTH_PERCENT),
+    ]
+
+
+async def swap(
+    server: Served,
+    avatar_id: str,
+    other: Path,
+    n_sessions: int | None = None,
+    n_swaps: int = 5,
+    progress: Progress = no_progress,
+) -> list[Figure]:
+    """Sessions speak while another avatar, in the folder ``other``, is replaced by a new version that is asked for.
+
+    Args:
+        n_sessions: how many; None is half of what fits.
+    """
+    versions = []
+    async with crowd(server, avatar_id) as people:
+        await people.fill(2)
+        await people.fill(n_sessions or max(2, await _fits(server) // 2))
+        before = await people.counts()
+        for number in range(n_swaps):
+            _new_version(other, f"{number + 2}")
+            versions.append(await _version_on_air(server, other.name, people))
+            progress((number + 1) / n_swaps)
+        seen = (await people.counts()).since(before)
+        n = len(people)
+    return [
+        Figure("sessions, each speaking", n, least=1),
+        Figure("new versions of another avatar meanwhile", len(set(versions)), least=n_swaps),
+        Figure("frames", seen["avatar_frames_total"], least=1),
+        Figure("· late of them", seen["avatar_late_frames_total"], most=0),
+    ]
+
+
+async def startup(
+    new_server: Callable[[], ServerProcess], avatar_id: str, n: int = 5, progress: Progress = no_progress
+) -> list[Figure]:
+    """Starts a server from nothing, and a session on it, several times over."""
+    ready_s, first_frame_ms = [], []
+    for number in range(n):
+        began = time.monotonic()
+        server = new_server()
+        async with server:
+            ready_s.append(time.monotonic() - began)
+            async with crowd(server, avatar_id) as people:
+                await people.join()
+                started = await people.started(Counts({}))
+                first_frame_ms.append(1000 * started["avatar_start_seconds_sum"])
+        progress((number + 1) / n)
+    return [
+        Figure("cold start to ready, the slowest", max(ready_s), "s", most=READY_S),
+        Figure("session start to first published frame, the slowest", max(first_frame_ms), "ms", most=FIRST_FRAME_MS),
+    ]
+
+
+async def _fits(server: Served) -> int:
+    async with httpx.AsyncClient(base_url=server.url, headers={"x-api-key": KEY}, timeout=30) as http:
+        return int((await http.get("/readyz")).json()["sessions_that_fit"])
+
+
+async def _version_on_air(server: Served, avatar_id: str, people: Crowd) -> str:
+    """Starts a session of the other avatar, waits for its first frame, stops it; the version that the server has."""
+    before = await people.counts()
+    agora = {**START["agora_settings"], "channel": "the other"}
+    async with httpx.AsyncClient(base_url=server.url, headers={"x-api-key": KEY}, timeout=30) as http:
+        version = str((await http.get(f"/avatars/{avatar_id}")).json()["version"])
+        answer = await http.post("/session/start", json={**START, "avatar_id": avatar_id, "agora_settings": agora})
+        answer.raise_for_status()
+        await people.started(before)
+        await http.post("/session/stop", json={"session_id": answer.json()["session_id"]})
+    return version
+
+
+def copied(avatar: Path, folder: Path) -> Path:
+    """The avatar once more, under the name of the folder."""
+    shutil.copytree(avatar, folder)
+    text = (folder / FILE_NAME).read_text(encoding="utf-8")
+    (folder / FILE_NAME).write_text(
+        text.replace(f'id = "{_id_of(text)}"', f'id = "{folder.name}"', 1), encoding="utf-8"
+    )
+    return folder
+
+
+def _id_of(manifest: str) -> str:
+    line = next(line for line in manifest.splitlines() if line.startswith("id ="))
+    return line.split('"')[1]
+
+
+def _new_version(folder: Path, version: str) -> None:
+    """Replaces avatar.toml at once, as whoever deploys an avatar does."""
+    lines = (folder / FILE_NAME).read_text(encoding="utf-8").splitlines()
+    new = [f'version = "{version}"' if line.startswith("version =") else line for line in lines]
+    (folder / "new.toml").write_text("\n".join(new) + "\n", encoding="utf-8")
+    (folder / "new.toml").replace(folder / FILE_NAME)
