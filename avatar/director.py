@@ -171,6 +171,8 @@ class Director:
         return f"avatar '{self._bundle.id}' has no {kind} '{name}', only {', '.join(known) or 'none'}"
 
     def _listen(self, now: DirectorState, speaking: bool) -> DirectorState:
+        if speaking and now.speaking and not now.quiet:
+            return now
         if speaking:
             return replace(now, state=now.state if now.speaking else "talk", speaking=True, quiet=0)
         if not now.speaking:
@@ -183,7 +185,8 @@ class Director:
     def _move(self, now: DirectorState, cue: Cue | None, leave: bool) -> DirectorState:
         """Goes one frame on, or crosses into another clip where one is wanted and the join has come."""
         left = now.left and now.left.next()
-        now = replace(now, left=left)
+        if left is not now.left:
+            now = replace(now, left=left)
         begins: Cue | None
         if cue and cue.due is not None:
             departure, begins = self._in_time(now, cue, cue.due, leave)

@@ -57,11 +57,18 @@ class LogMel:
         self._kept = sound[n_frames * self.hop :].copy()
         if n_frames == 0:
             return np.empty((0, N_MELS), np.float32)
-        frames = np.lib.stride_tricks.sliding_window_view(sound, self._n_window)[:: self.hop][:n_frames]
-        spectrum = np.fft.rfft(frames * self._window, self._n_fft)[:, : len(self._bands)]
-        power = np.square(spectrum.real) + np.square(spectrum.imag)
-        level = (np.log(power.astype(np.float32) @ self._bands + np.float32(_FLOOR)) - _MEAN) / _DEVIATION
-        return np.asarray(level, np.float32)
+        frames = np.empty((n_frames, self._n_window), np.float32)
+        for index in range(n_frames):
+            start = index * self.hop
+            np.multiply(sound[start : start + self._n_window], self._window, out=frames[index])
+        spectrum = np.fft.rfft(frames, self._n_fft)[:, : len(self._bands)]
+        power = spectrum.real**2 + spectrum.imag**2
+        level = np.asarray(power @ self._bands, np.float32)
+        level += _FLOOR
+        np.log(level, out=level)
+        level -= _MEAN
+        level /= _DEVIATION
+        return level
 
     def reset(self) -> None:
         """Forget what was heard: silence comes before the next sample."""

@@ -29,7 +29,7 @@ class Listening:
         self._window = spec.window + tuning.smoothing_ms // HOP_MS
         self._sample_rate = sample_rate
         self._hop = sample_rate * HOP_MS // 1000
-        self._threshold = FULL_SCALE * 10 ** (tuning.voice_threshold_db / 20)
+        self._voice = self._hop * FULL_SCALE**2 * 10 ** (tuning.voice_threshold_db / 10)
         self._delay = delay
         # A voice may open the mouth as soon as it is within the look-ahead, and keeps it open for the hangover.
         self._reach = (spec.look_ahead_ms + hangover_ms) // HOP_MS
@@ -45,15 +45,16 @@ class Listening:
 
     def hear(self, news: Pcm) -> None:
         """Takes in the samples that follow those heard before."""
-        arrived = np.concatenate([self._held_back, news])
-        news, self._held_back = np.split(arrived, [len(news)])
+        if self._delay:
+            arrived = np.concatenate([self._held_back, news])
+            news, self._held_back = arrived[: len(news)], arrived[len(news) :]
         frames = np.concatenate([self._frames, self._mel.push(news)])
         self._frames = np.asarray(frames[-self._window :], np.float32)
-        sound = np.concatenate([self._unmeasured, news])
+        sound = np.concatenate([self._unmeasured, news]) if len(self._unmeasured) else news
         n_hops = len(sound) // self._hop
         self._unmeasured = sound[n_hops * self._hop :]
         hops = sound[: n_hops * self._hop].reshape(n_hops, self._hop).astype(np.float32)
-        voiced = np.flatnonzero(np.sqrt(np.mean(hops * hops, axis=1)) > self._threshold)
+        voiced = np.flatnonzero(np.einsum("ij,ij->i", hops, hops) > self._voice)
         self._n_quiet = n_hops - 1 - int(voiced[-1]) if len(voiced) else self._n_quiet + n_hops
 
     @property

@@ -6,6 +6,15 @@ import asyncio
 import time
 from typing import Protocol
 
+BEAT_NS = 10_000_000
+"""Sessions begin on a beat that they share, so that one wake-up of the process serves several of them, and what they
+want drawn comes together. A frame of 25 per second, the lead, and that in silence are whole numbers of beats."""
+
+
+def next_beat(ns: int) -> int:
+    """The first beat at ``ns`` or later."""
+    return -(-ns // BEAT_NS) * BEAT_NS
+
 
 class Clock(Protocol):
     """Time in nanoseconds from any fixed origin."""

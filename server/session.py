@@ -25,7 +25,7 @@ from server.drawing import Drawing
 from server.inference import Inference
 from server.late_pictures import LatePictures
 from server.load.levels import Level
-from server.pacing import Clock
+from server.pacing import Clock, next_beat
 from server.publisher import Publisher, RenderedFrame
 from server.special.events import action_event, refused_event
 
@@ -244,12 +244,11 @@ class Session:
             stack.callback(self._withdraw)
             for publisher in self._publishers:
                 await stack.enter_async_context(publisher)
-            self._origin_ns = self._clock.now_ns() + self._options.lead_ms * NS_PER_MS
+            self._origin_ns = next_beat(self._clock.now_ns() + self._options.lead_ms * NS_PER_MS)
             async with asyncio.TaskGroup() as tasks:
-                work = [tasks.create_task(self._render()), tasks.create_task(self._present())]
+                work = tasks.create_task(self._perform())
                 await self._stopped.wait()
-                for task in work:
-                    task.cancel()
+                work.cancel()
         if self._failure:
             raise self._failure
 
@@ -265,17 +264,14 @@ class Session:
         self._rendering.clear()
         self._late.give_up()
 
-    async def _render(self) -> None:
-        while True:
-            self._plan_ahead()
-            await self._clock.sleep_until(self._due_ns(self._next_planned) - self._lead_ns())
-
-    async def _present(self) -> None:
+    async def _perform(self) -> None:
         while True:
             due_ns = self._due_ns(self._next_shown)
-            await self._clock.sleep_until(due_ns)
+            await self._clock.sleep_until(min(due_ns, self._due_ns(self._next_planned) - self._lead_ns()))
             self._plan_ahead()
-            self._show(self._rendering.popleft(), self._clock.now_ns() - due_ns)
+            lateness_ns = self._clock.now_ns() - due_ns
+            if lateness_ns >= 0:
+                self._show(self._rendering.popleft(), lateness_ns)
 
     def _due_ns(self, index: int) -> int:
         return self._origin_ns + self.timeline.start_ns(index)

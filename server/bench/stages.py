@@ -18,6 +18,7 @@ INFERENCE, NATIVE = "inference thread", "native threads"
 THREADS: Mapping[str, str] = {
     "MainThread": "event loop",
     "inference": INFERENCE,
+    "footage": "crossings",
     "webrtc": "encoders",
     "recording": "encoders",
     "encod": "encoders",

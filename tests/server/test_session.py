@@ -497,3 +497,25 @@ class Counter(Collector):
         assert frame.tick.first_sample == self.n_heard
         self.n_heard += len(frame.sound)
         self.n_frames += 1
+
+
+async def test_sessions_keep_a_common_beat_whenever_they_begin(loaded: LoadedAvatar) -> None:
+    moments: set[int] = set()
+    with Inference() as inference:
+        clock = JumpingClock(lambda: not inference.idle)
+
+        def note(shown: Shown) -> None:
+            moments.add(clock.now_ns() % (40 * MS))
+            assert shown.lateness_ns == 0
+
+        async with asyncio.TaskGroup() as tasks:
+            time, sessions = tasks.create_task(clock.run()), []
+            for begin_ms in (3, 7, 12, 61):
+                await clock.sleep_until(begin_ms * MS)
+                sessions.append(Session("s", loaded.bundle, loaded.model, inference, [], clock, on_shown=note))
+                tasks.create_task(sessions[-1].run())
+            await clock.sleep_until(500 * MS)
+            for session in sessions:
+                session.stop()
+            time.cancel()
+    assert moments == {10 * MS, 20 * MS, 30 * MS}
