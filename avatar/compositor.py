@@ -15,6 +15,7 @@ from avatar.director import Leaving, Shot
 from avatar.framing import Framing
 from avatar.geometry import Affine, Box, Size, footprint, relative_to
 from avatar.kept import Kept
+from avatar.lipsync import Crop
 from avatar.pictures import Picture, Rgb, planes
 
 CROSSINGS_BYTES = 64 * 2**20
@@ -76,11 +77,10 @@ class Compositor:
         """Of the pictures that it makes."""
         return self._framing.size if self._framing else self.bundle.size
 
-    def crop(self, shot: Shot) -> Rgb:
-        """The face on the shot's frame, as the lip-sync network wants it: uint8 (height, width, 3), read-only."""
+    def crop(self, shot: Shot) -> Crop:
+        """The face on the shot's frame, as the lip-sync network wants it."""
         clip, frame = self._dominant(shot)
-        crop: Rgb = self.bundle.clips[clip].crops[frame]
-        return crop
+        return Crop(self.bundle.clips[clip].crops[frame], clip, frame)
 
     def at_hand(self, shot: Shot) -> Picture | None:
         """The shot's picture with the footage's own mouth where that takes no work, else None."""

@@ -54,28 +54,60 @@ class MouthTuning:
 
 
 @dataclass(frozen=True, slots=True)
+class Crop:
+    """The face on one frame of footage.
+
+    Attributes:
+        pixels: uint8 (height, width, 3), read-only.
+        clip, frame: which one; a network may remember it by these, for all who show the same avatar.
+    """
+
+    pixels: Rgb
+    clip: str
+    frame: int
+
+
+@dataclass(frozen=True, slots=True)
 class MouthJob:
     """One mouth to draw.
 
     Attributes:
         features: log-mel frames, float32 (window + tuning.smoothing_ms / 10, 80): with those of the moments before.
-        crop: the face on the clip's own frame, uint8 (height, width, 3), read-only.
+        crop: the face on the clip's own frame.
         openness: 0 (the mouth at rest) to 1 (as spoken); how a mouth opens and closes without a jump.
         tuning: the avatar's knobs.
     """
 
     features: NDArray[np.float32]
-    crop: Rgb
+    crop: Crop
     openness: float
     tuning: MouthTuning
 
 
 class LipSyncModel(Protocol):
-    """A network that draws mouths: stateless and batched, so that sessions share a batch. Called from one thread."""
+    """Networks that draw mouths: stateless and batched, so that sessions share a batch. Several threads may call it."""
 
     @property
     def spec(self) -> LipSyncSpec: ...
 
+    @property
+    def ear(self) -> object:
+        """What listens; of models with the same ear, one may hear the jobs of all."""
+        ...
+
+    def hear(self, batch: Sequence[MouthJob]) -> NDArray[np.float32]:
+        """What the mouths of some jobs do, tuned: one row for each job, float32 (B, n)."""
+        ...
+
+    def paint(self, batch: Sequence[MouthJob], mouths: NDArray[np.float32]) -> list[Rgb]:
+        """One patch per job, uint8 (patch.height, patch.width, 3), in the order of the jobs.
+
+        Args:
+            batch: jobs of this model's own avatar.
+            mouths: what was heard for them.
+        """
+        ...
+
     def draw(self, batch: Sequence[MouthJob]) -> list[Rgb]:
-        """One patch per job, uint8 (patch.height, patch.width, 3), in the order of the jobs."""
+        """Both after one another."""
         ...

@@ -18,7 +18,9 @@ from avatar.errors import AvatarNotFound, BundleError
 from avatar.geometry import Size
 from avatar.lipsync import LipSyncModel
 from models.bundles import read_bundle
-from models.manifest import FILE_NAME, Credit, Manifest, parse_manifest, sha256_of, sidecar
+from models.looks import Looks
+from models.manifest import FILE_NAME, Credit, LipSyncEntry, Manifest, parse_manifest, sha256_of, sidecar
+from models.renderers import HalvedRenderer, Renderer, WholeRenderer
 from models.runtimes.choice import choose_runtime
 from models.runtimes.network import Network, Precision
 from models.sizes import Sizes
@@ -30,6 +32,9 @@ EMBEDDED = Path(__file__).parent / "embedded"
 """Where the avatars that ship with this project are, and the speech encoder that avatars share."""
 
 SHARED_ENCODER = EMBEDDED / "speech_encoder.onnx"
+
+LOOK_BYTES = 2**29
+"""Memory for what networks have seen in frames of footage: 400 kB for each of 192x192, 190 MB for all of `ava`."""
 
 OpenNetwork = Callable[[Path, Precision], Network]
 
@@ -87,7 +92,7 @@ class Entry:
         return (self.manifest.id, self.digest)
 
 
-def speech_lips(folder: Path, manifest: Manifest, open_network: OpenNetwork) -> LipSyncModel:
+def speech_lips(folder: Path, manifest: Manifest, open_network: OpenNetwork, looks: Looks) -> LipSyncModel:
     """A speech encoder, the avatar's own or the shared one, in f32, and the avatar's mouth renderer."""
     lipsync = manifest.lipsync
     assert lipsync is not None  # noqa: S101 — asked for by its kind
@@ -95,10 +100,17 @@ def speech_lips(folder: Path, manifest: Manifest, open_network: OpenNetwork) -> 
     if not encoder.is_file():
         raise BundleError(f"avatar '{manifest.id}' needs the shared speech encoder, which is not at {encoder}")
     card = read_card(encoder.parent / sidecar(encoder.name))
-    return SpeechLips(open_network(encoder, "f32"), open_network(folder / lipsync.weights, "auto"), card)
+    return SpeechLips(open_network(encoder, "f32"), _renderer(folder, lipsync, open_network, looks), card)
 
 
-KINDS: Mapping[str, Callable[[Path, Manifest, OpenNetwork], LipSyncModel]] = {"speech_lips": speech_lips}
+def _renderer(folder: Path, lipsync: LipSyncEntry, open_network: OpenNetwork, looks: Looks) -> Renderer:
+    draws = open_network(folder / lipsync.weights, "auto")
+    if lipsync.look is None:
+        return WholeRenderer(draws)
+    return HalvedRenderer(open_network(folder / lipsync.look, "auto"), draws, looks)
+
+
+KINDS: Mapping[str, Callable[[Path, Manifest, OpenNetwork, Looks], LipSyncModel]] = {"speech_lips": speech_lips}
 """How to make the lip-sync model of each ``kind`` in avatar.toml."""
 
 
@@ -108,8 +120,11 @@ class Catalogue:
     Args:
         folders: each an avatar's own or a folder of such; of two avatars with one id the first is taken.
         runtime: see ``models.runtimes.choice.choose_runtime``; a wrong name is refused here, not at the first avatar.
-        threads: that one call of a network computes with; 0 takes half of the cores that this process may use.
+        threads: that one call of a network computes with. More than one answers sooner, but at a price: a mouth then
+            takes half as much processor time again.
+        at_once: calls of a network that may run at the same time.
         budget_bytes: footage that is kept when nobody uses it; the avatar that was asked for least lately goes first.
+        look_bytes: what networks have seen in footage that is kept.
             Half of it is what one avatar may take up in other sizes than its own, used or not.
         watch: takes the place of each network that is opened of a file: for who measures them.
 
@@ -121,14 +136,17 @@ class Catalogue:
         self,
         folders: Sequence[Path] = (EMBEDDED,),
         runtime: str = "auto",
-        threads: int = 0,
+        threads: int = 1,
+        at_once: int = 1,
         budget_bytes: int = 2**31,
+        look_bytes: int = LOOK_BYTES,
         watch: Callable[[Path, Network], Network] = lambda path, network: network,
     ) -> None:
         self._folders = tuple(folders)
         self._runtime = choose_runtime(runtime)
-        self._threads = threads or max(1, n_cores() // 2)
+        self._threads, self.at_once = threads, at_once
         self._budget = budget_bytes
+        self._looks = Looks(look_bytes)
         self._watch = watch
         self._lock = threading.Lock()
         self._loading: dict[tuple[str, str], threading.Lock] = {}
@@ -191,7 +209,7 @@ class Catalogue:
         sizes = Sizes(bundle, self._budget // 2)
         if lipsync is None:
             return LoadedAvatar(bundle, None, sizes)
-        model = KINDS[lipsync.kind](entry.folder, entry.manifest, self._open)
+        model = KINDS[lipsync.kind](entry.folder, entry.manifest, self._open, self._looks)
         mask = Size(bundle.mask.shape[1], bundle.mask.shape[0])
         if model.spec.patch != mask:
             raise BundleError(f"avatar '{bundle.id}' has a mask of {mask} but its network draws {model.spec.patch}")
@@ -203,7 +221,7 @@ class Catalogue:
             key = (sha256_of(path), precision)
             network = self._networks.get(key)
             if network is None:
-                network = self._watch(path, self._runtime.open(path, self._threads, precision))
+                network = self._watch(path, self._runtime.open(path, self._threads, precision, self.at_once))
                 self._networks[key] = network
             return network
 

@@ -41,11 +41,18 @@ TUNING_STEPS = {"smoothing_ms": SMOOTHING_STEP_MS, "sync_offset_ms": HOP_MS}
 
 
 class LipSyncEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The network that draws the mouth; ``encoder`` is left out by avatars that use the shared speech encoder."""
+    """The networks that draw the mouth, as paths in the folder.
+
+    Attributes:
+        weights: draws the mouth; the whole of a renderer, or its drawing half where there is a ``look``.
+        encoder: left out by avatars that use the shared speech encoder.
+        look: the image half of a renderer, which runs once for each frame of footage.
+    """
 
     kind: str
     weights: str
     encoder: str | None = None
+    look: str | None = None
 
 
 class ClipEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -274,6 +281,8 @@ def used_files(manifest: Manifest) -> list[str]:
         files += [clip.file, clip.track]
     if manifest.lipsync is not None:
         files.append(manifest.lipsync.weights)
+        if manifest.lipsync.look is not None:
+            files.append(manifest.lipsync.look)
         if manifest.lipsync.encoder is not None:
             files += [manifest.lipsync.encoder, sidecar(manifest.lipsync.encoder)]
     return files

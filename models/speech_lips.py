@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from avatar.articulation import CHANNELS
 from avatar.errors import BundleError
 from avatar.features import HOP_MS, N_MELS
-from avatar.geometry import Size
 from avatar.lipsync import SMOOTHING_STEP_MS, LipSyncSpec, MouthJob
 from avatar.pictures import Rgb
-from models.runtimes.network import Network, Shape
+from models.renderers import Renderer
+from models.runtimes.network import Network, require
 
 CLOSE = CHANNELS.index("close")
 
@@ -52,41 +52,36 @@ def read_card(path: Path) -> EncoderCard:
 
 
 class SpeechLips:
-    """The lip-sync model made of two networks; stateless, called from one thread.
+    """The lip-sync model made of a speech encoder and a mouth renderer; stateless.
 
     Args:
         encoder: mel float32 (B, window, 80) to articulation float32 (B, 7), 0 to 1; other outputs are left alone.
-        renderer: crop uint8 (B, H, W, 3) and articulation float32 (B, 7) to patch uint8 (B, H, W, 3).
+        renderer: draws mouths that do what an articulation says.
         card: of the encoder.
 
     Raises:
-        BundleError: networks with other inputs or outputs.
+        BundleError: an encoder with other inputs or outputs.
     """
 
-    def __init__(self, encoder: Network, renderer: Network, card: EncoderCard) -> None:
-        picture = require(renderer.inputs, "crop", (None, None, None, 3), "mouth renderer takes")
-        require(renderer.inputs, "articulation", (None, len(CHANNELS)), "mouth renderer takes")
+    def __init__(self, encoder: Network, renderer: Renderer, card: EncoderCard) -> None:
         require(encoder.inputs, "mel", (None, card.window, N_MELS), "speech encoder takes")
         require(encoder.outputs, "articulation", (None, len(CHANNELS)), "speech encoder gives")
-        height, width = picture[1:3]
-        if height is None or width is None:
-            raise BundleError(
-                f"the mouth renderer takes crops of shape {written(picture)}; height and width must be fixed"
-            )
-        require(renderer.outputs, "patch", (None, height, width, 3), "mouth renderer gives")
         self.encoder = encoder
         self.renderer = renderer
-        self._spec = LipSyncSpec(card.window, card.look_ahead_ms, Size(width, height))
+        self._spec = LipSyncSpec(card.window, card.look_ahead_ms, renderer.patch)
 
     @property
     def spec(self) -> LipSyncSpec:
         return self._spec
 
-    def draw(self, batch: Sequence[MouthJob]) -> list[Rgb]:
-        """One patch per job, uint8 (patch.height, patch.width, 3), in the order of the jobs."""
-        return self.render(np.stack([job.crop for job in batch]), self.mouths(batch)) if batch else []
+    @property
+    def ear(self) -> Network:
+        return self.encoder
 
-    def mouths(self, batch: Sequence[MouthJob]) -> NDArray[np.float32]:
+    def draw(self, batch: Sequence[MouthJob]) -> list[Rgb]:
+        return self.paint(batch, self.hear(batch)) if batch else []
+
+    def hear(self, batch: Sequence[MouthJob]) -> NDArray[np.float32]:
         """What the mouths of some jobs do, tuned: articulations float32 (B, 7)."""
         moments = [windows(job.features, self._spec.window) for job in batch]
         heard = self.articulations(np.concatenate(moments))
@@ -99,9 +94,9 @@ class SpeechLips:
             self.encoder.run({"mel": features.astype(np.float32, copy=False)})["articulation"], np.float32
         )
 
-    def render(self, crops: NDArray[np.uint8], articulations: NDArray[np.float32]) -> list[Rgb]:
-        """Patches of crops uint8 (B, H, W, 3) with mouths that do what ``articulations``, float32 (B, 7), say."""
-        return list(self.renderer.run({"crop": crops, "articulation": articulations})["patch"])
+    def paint(self, batch: Sequence[MouthJob], mouths: NDArray[np.float32]) -> list[Rgb]:
+        """Patches uint8 (H, W, 3) of the jobs' crops, with mouths that do what ``mouths``, float32 (B, 7), says."""
+        return self.renderer.paint([job.crop for job in batch], mouths)
 
 
 def windows(features: NDArray[np.float32], window: int) -> NDArray[np.float32]:
@@ -133,18 +128,3 @@ def tuned(articulations: NDArray[np.float32], batch: Sequence[MouthJob]) -> NDAr
     mouths = articulations * gain * left
     mouths[:, [CLOSE]] = firmly
     return np.asarray(np.clip(mouths * openness, 0, 1), np.float32)
-
-
-def require(ports: Mapping[str, Shape], name: str, shape: Shape, who: str) -> Shape:
-    """The shape of a network's input or output; it must be as ``shape`` says where both are fixed."""
-    if name not in ports:
-        raise BundleError(f"the {who} {', '.join(ports)}, but not '{name}'")
-    found = ports[name]
-    fits = len(found) == len(shape) and all(None in (a, b) or a == b for a, b in zip(found, shape, strict=True))
-    if not fits:
-        raise BundleError(f"the {who} '{name}' of shape {written(found)}, needed is {written(shape)}")
-    return found
-
-
-def written(shape: Shape) -> str:
-    return f"({', '.join('any' if side is None else str(side) for side in shape)})"

@@ -81,8 +81,8 @@ def measure_budget(avatar: LoadedAvatar, pcm: Pcm, sample_rate: int) -> Budget:
             picture = compositor.compose(plan.shot)
         else:
             job = MouthJob(plan.mouth.features, compositor.crop(plan.shot), plan.mouth.openness, bundle.tuning)
-            mouth = budget.time(ENCODER, model.mouths, [job])
-            patch = budget.time(RENDERER, model.render, job.crop[None], mouth)[0]
+            mouth = budget.time(ENCODER, model.hear, [job])
+            patch = budget.time(RENDERER, model.paint, [job], mouth)[0]
             picture = budget.time(COMPOSE, compositor.compose, plan.shot, patch)
         frame = RenderedFrame(tick, plan.turn, picture, plan.sound)
         budget.time(PACKETS, encoder.encode, [frame], ["H264"], [])

@@ -253,7 +253,7 @@ def demo(
     _print_figures(str(out), figures)
 
 
-def _catalogue(avatar_dirs: str, runtime: str = "auto", threads: int = 0) -> Catalogue:
+def _catalogue(avatar_dirs: str, runtime: str = "auto", threads: int = 1) -> Catalogue:
     from models.loading import Catalogue
 
     return Catalogue(_folders(avatar_dirs), runtime=runtime, threads=threads)

@@ -1,4 +1,4 @@
-"""Where pictures that take work are made for all sessions: networks run in one thread, and crossings in another."""
+"""Where pictures that take work are made for all sessions: networks run in some threads, and crossings in another."""
 
 from __future__ import annotations
 
@@ -6,63 +6,87 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from avatar.lipsync import LipSyncModel, MouthJob
 from avatar.pictures import Picture, Rgb
+from models.loading import n_cores
 
 TOGETHER_NS = 20_000_000
 """Mouths are drawn together if they are due within this of the most urgent: other sessions', not the frames that
 the same session renders ahead, for which its next frame would have to wait."""
 
+
+def threads_for(wanted: int = 0) -> int:
+    """How many inference threads there should be; 0 decides by the machine."""
+    return wanted or max(1, n_cores() // 2)
+
+
 Compose = Callable[[Rgb], Picture]
-"""Lays a drawn mouth on its frame; called in the inference thread."""
+"""Lays a drawn mouth on its frame; called in an inference thread."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Request:
+    """
+    Attributes:
+        mouth: what it is to do, once it has been heard.
+    """
+
     model: LipSyncModel
     job: MouthJob
     compose: Compose
     deadline_ns: int
     loop: asyncio.AbstractEventLoop
     answer: asyncio.Future[Picture]
+    mouth: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
 
 
 class Inference:
-    """Draws mouths in batches: what is due at about the same time from the same model, the most urgent first.
+    """Draws mouths in batches: the most urgent first, together with what is due at about the same time.
+
+    Speech of different avatars is heard together if the same encoder hears it; mouths are painted by avatar. As many
+    threads as there are take their share of what waits, and one core each.
 
     The queue needs no bound of its own: a session never has more than its few frames of lead in it.
 
     Args:
-        max_batch: the most mouths that are drawn at once.
+        n_threads: how many batches are drawn at the same time.
+        max_batch: the most mouths in one of them. Four take three quarters of the processor time that they take one by
+            one, more are no cheaper, and something urgent may have to wait for them.
     """
 
-    def __init__(self, max_batch: int = 16) -> None:
+    def __init__(self, n_threads: int = 1, max_batch: int = 4) -> None:
         self._max_batch = max_batch
-        self._requests: deque[_Request] = deque()
+        self._requests: list[_Request] = []
         self._changed = threading.Condition()
         self._closing = False
         self._n_drawing = 0
+        self._n_idle = 0
         self.busy_s = 0.0
-        """For how long the thread has worked."""
+        """For how long the threads have worked, on average."""
         self.batches: Counter[int] = Counter()
         """How often so many mouths were drawn at once."""
         self._footage = ThreadPoolExecutor(1, "footage")
         self._n_footage = 0
-        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._work, name=f"inference-{number}", daemon=True) for number in range(n_threads)
+        ]
 
     def __enter__(self) -> Self:
         # Pictures are small and sessions many: to wake other threads for a part of one costs more than it saves.
         cv2.setNumThreads(1)
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(
@@ -70,8 +94,9 @@ class Inference:
     ) -> None:
         with self._changed:
             self._closing = True
-            self._changed.notify()
-        self._thread.join()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
         self._footage.shutdown(cancel_futures=True)
 
     @property
@@ -102,38 +127,82 @@ class Inference:
     def _work(self) -> None:
         while batch := self._next_batch():
             began = time.monotonic()
-            try:
-                mouths = batch[0].model.draw([request.job for request in batch])
-                for request, mouth in zip(batch, mouths, strict=True):
-                    _post(request, request.compose(mouth))
-            except Exception as error:  # whatever a runtime throws belongs to those who asked
-                for request in batch:
-                    _post(request, error)
-            self.batches[len(batch)] += 1
-            self.busy_s += time.monotonic() - began
+            heard = [request for group in _alike(batch, _ear) for request in _answered(_hear, group)]
+            for group in _alike(heard, _model):
+                _answered(_paint, group)
+            with self._changed:
+                self._n_drawing -= len(batch)
+                self.batches[len(batch)] += 1
+                self.busy_s += (time.monotonic() - began) / len(self._threads)
 
     def _next_batch(self) -> list[_Request]:
         """Waits for work; an empty list means that there will be none."""
         with self._changed:
-            self._n_drawing = 0
             while True:
-                self._requests = deque(request for request in self._requests if not request.answer.cancelled())
+                self._requests = [request for request in self._requests if not request.answer.cancelled()]
                 if self._requests:
                     break
                 if self._closing:
                     return []
+                self._n_idle += 1
                 self._changed.wait()
-            waiting = sorted(self._requests, key=lambda request: request.deadline_ns)
-            first = waiting[0]
-            batch = [
-                request
-                for request in waiting
-                if request.model is first.model and request.deadline_ns <= first.deadline_ns + TOGETHER_NS
-            ][: self._max_batch]
-            chosen = {id(request) for request in batch}
-            self._requests = deque(request for request in self._requests if id(request) not in chosen)
-            self._n_drawing = len(batch)
+                self._n_idle -= 1
+            batch = self._choose()
+            chosen = set(map(id, batch))
+            self._requests = [request for request in self._requests if id(request) not in chosen]
+            self._n_drawing += len(batch)
             return batch
+
+    def _choose(self) -> list[_Request]:
+        """What is most urgent, and what goes with it: its own avatar's mouths before those of others."""
+        first = min(self._requests, key=_deadline)
+        due = [request for request in self._requests if request.deadline_ns <= first.deadline_ns + TOGETHER_NS]
+        share = -(-len(due) // (1 + self._n_idle))
+        due.sort(key=lambda request: (request.model is not first.model, request.deadline_ns))
+        return due[: min(share, self._max_batch)]
+
+
+def _deadline(request: _Request) -> int:
+    return request.deadline_ns
+
+
+def _ear(request: _Request) -> object:
+    return request.model.ear
+
+
+def _model(request: _Request) -> object:
+    return request.model
+
+
+def _alike(requests: Sequence[_Request], what: Callable[[_Request], object]) -> Iterator[list[_Request]]:
+    """The requests in groups, each in its order."""
+    groups: dict[object, list[_Request]] = {}
+    for request in requests:
+        groups.setdefault(what(request), []).append(request)
+    return iter(groups.values())
+
+
+def _answered(work: Callable[[list[_Request]], None], group: list[_Request]) -> list[_Request]:
+    """Does some work for a group; where that fails, all of it are told and none are left."""
+    try:
+        work(group)
+    except Exception as error:  # whatever a runtime throws belongs to those who asked
+        for request in group:
+            _post(request, error)
+        return []
+    return group
+
+
+def _hear(group: list[_Request]) -> None:
+    mouths = group[0].model.hear([request.job for request in group])
+    for request, mouth in zip(group, mouths, strict=True):
+        request.mouth = mouth
+
+
+def _paint(group: list[_Request]) -> None:
+    patches = group[0].model.paint([request.job for request in group], np.stack([request.mouth for request in group]))
+    for request, patch in zip(group, patches, strict=True):
+        _post(request, request.compose(patch))
 
 
 def _post(request: _Request, result: Picture | Exception) -> None:

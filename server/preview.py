@@ -61,5 +61,5 @@ def preview(avatar: LoadedAvatar, pcm: Pcm, tuning: MouthTuning, first: int, n_f
         mouths.append(np.zeros(len(CHANNELS), np.float32))
         if plan.mouth and isinstance(avatar.model, SpeechLips):
             job = MouthJob(plan.mouth.features, compositor.crop(plan.shot), plan.mouth.openness, tuning)
-            mouths[-1] = avatar.model.mouths([job])[0]
+            mouths[-1] = avatar.model.hear([job])[0]
     return Preview(np.hstack(tiles), np.array(times), aperture(np.stack(mouths)), np.stack(mouths)[:, CLOSE])

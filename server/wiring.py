@@ -25,7 +25,7 @@ from server import logs
 from server.app import create_app
 from server.avatar_routes import avatar_operations
 from server.errors import InvalidToken, SessionNotFound
-from server.inference import Inference
+from server.inference import Inference, threads_for
 from server.load.guess import guessed_costs
 from server.load.monitor import Monitor
 from server.metrics import Metrics
@@ -82,7 +82,7 @@ class Stage:
         self._settings = settings
         self._catalogue = catalogue
         self._metrics = metrics
-        self._inference = Inference()
+        self._inference = Inference(catalogue.at_once)
         self.monitor = Monitor(metrics, lambda: self._inference.busy_s, is_binding=settings.overload == "avoided")
         self._publishers: Mapping[str, MakePublisher] = {
             "agora": self._agora,
@@ -99,7 +99,7 @@ class Stage:
         for avatar_id in self.known_avatars():
             try:
                 loaded = await asyncio.to_thread(self._catalogue.load, avatar_id)
-                guess = guess or await asyncio.to_thread(guessed_costs, loaded)
+                guess = guess or await asyncio.to_thread(guessed_costs, loaded, self._catalogue.at_once)
             except AvatarError as error:
                 log.error("avatar cannot be used", extra={"avatar": avatar_id, "reason": str(error)})
         self.monitor.expect(guess)
@@ -199,7 +199,7 @@ def build_server(settings: Settings, embedded: Path = EMBEDDED) -> AvatarServer:
     """
     metrics = Metrics()
     folders = [*map(Path, settings.avatar_dirs), embedded]
-    catalogue = Catalogue(folders, settings.runtime, settings.threads)
+    catalogue = Catalogue(folders, settings.runtime, at_once=threads_for(settings.threads))
     stage = Stage(settings, catalogue, metrics)
 
     def may_watch(session_id: str, token: str | None) -> bool:

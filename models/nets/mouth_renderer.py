@@ -107,18 +107,13 @@ class _Drawers(nn.Module):
         return image
 
 
-class MouthRenderer(nn.Module):
-    """Draws mouths. `forward` is what is exported, whole numbers in and out; `look` and `paint` are its two halves."""
-
-    fade: Tensor
-    limits: Tensor
-    """The largest articulation of each channel that it has learned from, (7,); it draws no mouth beyond."""
+class Looking(nn.Module):
+    """The layers of the image half."""
 
     def __init__(self, config: RendererConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or RendererConfig()
-        widths, hidden, inner = config.widths, config.hidden, config.window_width
-
+        widths, inner = config.widths, config.window_width
         self.entries = nn.ModuleList(
             nn.Conv2d(above, width, 3, stride=1 if level == 0 else 2, padding=1)
             for level, (above, width) in enumerate(zip((48, *widths[:-1]), widths, strict=True))
@@ -128,6 +123,33 @@ class MouthRenderer(nn.Module):
         self.window_seer = _Residual(inner)
 
         self.likeness = nn.Linear(3 * (config.patch // 8) ** 2, config.n_likeness)
+
+    def look(self, crop: Tensor) -> tuple[Tensor, ...]:
+        """What the image half sees in crops (b, 3, patch, patch), 0–255: 1/4, 1/8, 1/16; window; likeness."""
+        colours, window = crop / HALF - 1, self.config.window
+        image, seen = functional.pixel_unshuffle(colours, 4), list[Tensor]()
+        for entry, seer in zip(self.entries, self.seers, strict=True):
+            image = seer(entry(functional.relu(image) if seen else image))
+            seen.append(image)
+        near = functional.pixel_unshuffle(colours[:, :, window.rows, window.columns], 2)
+        likeness = self.likeness(functional.avg_pool2d(colours, 8).flatten(1)).clamp(-LIKENESS, LIKENESS)
+        return (*seen, self.window_seer(self.window_entry(near)), likeness)
+
+
+class MouthRenderer(Looking):
+    """Draws mouths: what is trained. `forward` draws in one go; `look` and `paint` are its two halves.
+
+    What is exported does the same: see ``models.nets.mouth_halves``.
+    """
+
+    fade: Tensor
+    limits: Tensor
+    """The largest articulation of each channel that it has learned from, (7,); it draws no mouth beyond."""
+
+    def __init__(self, config: RendererConfig | None = None) -> None:
+        super().__init__(config)
+        config = self.config
+        widths, hidden, inner = config.widths, config.hidden, config.window_width
         self.embedding = nn.Sequential(
             nn.Linear(len(CHANNELS) + config.n_likeness, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()
         )
@@ -152,18 +174,7 @@ class MouthRenderer(nn.Module):
                 last.weight.mul_(0.05)
                 cast(Tensor, last.bias).zero_()
         self.register_buffer("limits", torch.ones(len(CHANNELS)))
-        self.register_buffer("fade", _fade(config.window, config.fade_px), persistent=False)
-
-    def look(self, crop: Tensor) -> tuple[Tensor, ...]:
-        """What the image half sees in crops (b, 3, patch, patch), 0–255: 1/4, 1/8, 1/16; window; likeness."""
-        colours, window = crop / HALF - 1, self.config.window
-        image, seen = functional.pixel_unshuffle(colours, 4), list[Tensor]()
-        for entry, seer in zip(self.entries, self.seers, strict=True):
-            image = seer(entry(functional.relu(image) if seen else image))
-            seen.append(image)
-        near = functional.pixel_unshuffle(colours[:, :, window.rows, window.columns], 2)
-        likeness = self.likeness(functional.avg_pool2d(colours, 8).flatten(1)).clamp(-LIKENESS, LIKENESS)
-        return (*seen, self.window_seer(self.window_entry(near)), likeness)
+        self.register_buffer("fade", fade_of(config.window, config.fade_px), persistent=False)
 
     def draft(self, embedded: Tensor) -> tuple[Tensor, Tensor]:
         """What the mixture adds, ±1: to the face (b, 3, patch / 2, patch / 2), and more in the window."""
@@ -189,7 +200,7 @@ class MouthRenderer(nn.Module):
         image = scales[-1] + self.outline_in(self.outline(embedded).reshape(-1, config.n_outline, cells, cells))
         for level in reversed(range(len(scales))):
             if level < len(scales) - 1:
-                image = _doubled(self.risers[level](image)) + scales[level]
+                image = doubled(self.risers[level](image)) + scales[level]
             image = self.drawers[level](image, embedded)
         face = face + functional.pixel_shuffle(self.face_out(functional.relu(image)), 2)
         face = functional.interpolate(face, scale_factor=2.0, mode="bilinear", align_corners=False)
@@ -198,7 +209,7 @@ class MouthRenderer(nn.Module):
         lips = crop[:, :, window.rows, window.columns] / HALF - 1
         near = near - replaced(articulation)[:, None, None, None] * (lips - self.plain)
         drafted = lips + face[:, :, window.rows, window.columns] + near
-        image = _doubled(self.window_riser(image[:, :, quarter.rows, quarter.columns])) + window_seen
+        image = doubled(self.window_riser(image[:, :, quarter.rows, quarter.columns])) + window_seen
         image = image + self.draft_in(functional.pixel_unshuffle(drafted, 2))
         image = self.window_drawers(image, embedded)
         full = functional.pixel_shuffle(self.window_open(functional.relu(image)), 2)
@@ -225,11 +236,11 @@ def replaced(articulation: Tensor) -> Tensor:
     return torch.tanh(_REPLACING * articulation.abs().amax(dim=1))
 
 
-def _doubled(image: Tensor) -> Tensor:
+def doubled(image: Tensor) -> Tensor:
     return functional.interpolate(image, scale_factor=2.0, mode="nearest")
 
 
-def _fade(window: Box, fade_px: int) -> Tensor:
+def fade_of(window: Box, fade_px: int) -> Tensor:
     """1 inside the window, falling to 0 at its border, (height, width)."""
     rows, columns = (torch.minimum(torch.arange(n), torch.arange(n).flip(0)) for n in (window.height, window.width))
     inside = torch.minimum(rows[:, None], columns[None, :]) / fade_px

@@ -10,8 +10,8 @@ from pathlib import Path
 from avatar.errors import RuntimeUnavailable
 from models.runtimes.network import Network, Precision
 
-Opener = Callable[[Path, int, Precision], Network]
-"""Makes a network of an ONNX file, a number of threads and a precision."""
+Opener = Callable[[Path, int, Precision, int], Network]
+"""Makes a network of an ONNX file: with how many threads one call computes, in what, and how many run at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +35,22 @@ class Runtime:
         return find_spec(self.module) is not None
 
 
-def open_openvino(path: Path, threads: int, precision: Precision) -> Network:
+def open_openvino(path: Path, threads: int, precision: Precision, at_once: int = 1) -> Network:
     from models.runtimes.openvino import OpenVinoNetwork
 
-    return OpenVinoNetwork(path, threads, precision)
+    return OpenVinoNetwork(path, threads, precision, at_once)
 
 
-def open_onnx(path: Path, threads: int, precision: Precision) -> Network:
+def open_onnx(path: Path, threads: int, precision: Precision, at_once: int = 1) -> Network:
     from models.runtimes.onnx import OnnxNetwork
 
-    return OnnxNetwork(path, threads, precision)
+    return OnnxNetwork(path, threads, precision, at_once)
 
 
-def open_torch(path: Path, threads: int, precision: Precision) -> Network:
+def open_torch(path: Path, threads: int, precision: Precision, at_once: int = 1) -> Network:
     from models.runtimes.torch import TorchNetwork
 
-    return TorchNetwork(path, threads, precision)
+    return TorchNetwork(path, threads, precision, at_once)
 
 
 def has_cuda_device() -> bool:

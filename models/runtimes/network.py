@@ -7,6 +7,8 @@ from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
+from avatar.errors import BundleError
+
 Shape = tuple[int | None, ...]
 """Sizes of an array; None where the network takes any, as for the batch."""
 
@@ -15,7 +17,10 @@ Precision = Literal["auto", "f32", "bf16"]
 
 
 class Network(Protocol):
-    """A network on a device, ready to run. The first axis of every array is the batch. Called from one thread."""
+    """A network on a device, ready to run; the first axis of every array is the batch.
+
+    Several threads may run it at once.
+    """
 
     @property
     def inputs(self) -> Mapping[str, Shape]: ...
@@ -26,3 +31,18 @@ class Network(Protocol):
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Every output for a batch of any size but none; the arrays are new."""
         ...
+
+
+def require(ports: Mapping[str, Shape], name: str, shape: Shape, who: str) -> Shape:
+    """The shape of a network's input or output; it must be as ``shape`` says where both are fixed."""
+    if name not in ports:
+        raise BundleError(f"the {who} {', '.join(ports)}, but not '{name}'")
+    found = ports[name]
+    fits = len(found) == len(shape) and all(None in (a, b) or a == b for a, b in zip(found, shape, strict=True))
+    if not fits:
+        raise BundleError(f"the {who} '{name}' of shape {written(found)}, needed is {written(shape)}")
+    return found
+
+
+def written(shape: Shape) -> str:
+    return f"({', '.join('any' if side is None else str(side) for side in shape)})"

@@ -20,12 +20,13 @@ class OnnxNetwork:
         path: the file.
         threads: that one call computes with.
         precision: ``auto`` and ``f32``; this runtime computes in what the file says.
+        at_once: ignored; every thread that calls computes by itself.
 
     Raises:
         BundleError: ONNX Runtime cannot read the file.
     """
 
-    def __init__(self, path: Path, threads: int = 1, precision: Precision = "auto") -> None:
+    def __init__(self, path: Path, threads: int = 1, precision: Precision = "auto", at_once: int = 1) -> None:
         if precision == "bf16":
             raise BundleError(f"{path.name}: ONNX Runtime does not compute in bf16 on a CPU, allowed are auto and f32")
         options = onnxruntime.SessionOptions()

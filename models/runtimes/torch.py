@@ -14,15 +14,18 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from avatar.errors import BundleError
+from models.nets.mouth_halves import SEEN, DrawingHalf, ImageHalf
 from models.nets.mouth_renderer import MouthRenderer
 from models.nets.speech_encoder import SpeechEncoder, SpeechWindow
 from models.runtimes.network import Precision, Shape
 
-ARCHITECTURES: Mapping[str, Callable[[], nn.Module]] = {
-    "mel": lambda: SpeechWindow(SpeechEncoder()),
-    "crop": MouthRenderer,
+ARCHITECTURES: Mapping[tuple[str, ...], Callable[[], nn.Module]] = {
+    ("mel",): lambda: SpeechWindow(SpeechEncoder()),
+    ("crop", "articulation"): MouthRenderer,
+    ("crop",): ImageHalf,
+    ("blocks", *SEEN, "articulation"): DrawingHalf,
 }
-"""What a file holds, told by the name of its first input."""
+"""What a file holds, told by the names of its inputs."""
 
 HALF_SUFFIXES = ("_fp16", "_half")
 """Of the names of weights that are stored in half precision."""
@@ -32,22 +35,22 @@ class TorchNetwork:
     """One of this project's networks, on the first CUDA device if there is one, else on the CPU.
 
     Args:
-        threads: ignored; torch shares its threads among all networks.
+        threads, at_once: ignored; torch shares its threads among all networks and all who call.
         precision: ``auto`` is bf16 on CUDA and f32 on a CPU.
 
     Raises:
         BundleError: the file is no network of this project.
     """
 
-    def __init__(self, path: Path, threads: int = 1, precision: Precision = "auto") -> None:
+    def __init__(self, path: Path, threads: int = 1, precision: Precision = "auto", at_once: int = 1) -> None:
         model = onnx.load(str(path))
         self.inputs = {value.name: _shape(value) for value in model.graph.input}
         self.outputs = {value.name: _shape(value) for value in model.graph.output}
-        first = next(iter(self.inputs), "")
-        if first not in ARCHITECTURES:
-            known = ", ".join(ARCHITECTURES)
-            raise BundleError(f"{path.name} takes '{first}' first; torch runs networks that take {known}")
-        module = ARCHITECTURES[first]()
+        takes = tuple(self.inputs)
+        if takes not in ARCHITECTURES:
+            known = "; ".join(", ".join(inputs) for inputs in ARCHITECTURES)
+            raise BundleError(f"{path.name} takes {', '.join(takes)}; torch runs networks that take {known}")
+        module = ARCHITECTURES[takes]()
         try:
             module.load_state_dict(_weights(model, module))
         except (KeyError, RuntimeError) as error:

@@ -33,6 +33,7 @@ class Subject:
         networks: times of the avatar's networks.
         speech: int16 mono at ``sample_rate``; stretches of it are spoken.
         size: of the pictures that are published.
+        n_threads: in which mouths are drawn.
     """
 
     avatar: LoadedAvatar
@@ -40,6 +41,7 @@ class Subject:
     speech: Pcm
     sample_rate: int
     size: Size
+    n_threads: int
 
 
 async def run(
@@ -57,7 +59,7 @@ async def run(
     compositor = await asyncio.to_thread(subject.avatar.sizes.at, subject.size)
     figures, timeline = Figures(n_sessions, str(subject.size)), Timeline(bundle.fps, SAMPLE_RATE)
     async with audience:
-        with Inference() as inference:
+        with Inference(subject.n_threads) as inference:
             sessions = [
                 Session(
                     f"bench-{index}",

@@ -18,6 +18,7 @@ from server.bench.run import Subject, run
 from server.bench.search import Found, find_capacity
 from server.bench.stages import NetworkTimes
 from server.errors import SettingsError
+from server.inference import threads_for
 from server.video_size import SHORTER_SIDE, size_of_quality
 
 SPEECH_RATE = 24_000
@@ -41,10 +42,10 @@ def subject_of(
     """
     if quality not in SHORTER_SIDE:
         raise SettingsError(f"--quality is '{quality}', but must be one of {', '.join(SHORTER_SIDE)}")
-    networks = NetworkTimes()
-    avatar = Catalogue(folders, runtime, threads, watch=networks.watch).load(avatar_id)
+    networks, n_threads = NetworkTimes(), threads_for(threads)
+    avatar = Catalogue(folders, runtime, at_once=n_threads, watch=networks.watch).load(avatar_id)
     pcm = np.concatenate([resampled(*read_speech(path), SPEECH_RATE) for path in speech])
-    return Subject(avatar, networks, pcm, SPEECH_RATE, size_of_quality(quality, avatar.bundle.size))
+    return Subject(avatar, networks, pcm, SPEECH_RATE, size_of_quality(quality, avatar.bundle.size), n_threads)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,17 @@ from server.session import SAMPLE_RATE
 SPEECH_S = 0.4
 
 
-def guessed_costs(avatar: LoadedAvatar) -> Mapping[str, float]:
-    """Shares by name, as ``Monitor.expect`` takes them; empty for an avatar without lips. Blocks for some 0.2 s."""
+def guessed_costs(avatar: LoadedAvatar, n_threads: int = 1) -> Mapping[str, float]:
+    """Shares by name, as ``Monitor.expect`` takes them; empty for an avatar without lips. Blocks for some 0.3 s.
+
+    Args:
+        n_threads: inference threads that there are.
+    """
     if not isinstance(avatar.model, SpeechLips):
         return {}
     t = np.arange(int(SPEECH_S * SAMPLE_RATE)) / SAMPLE_RATE
     hum = (9000 * np.sin(2 * np.pi * 180 * t)).astype(np.int16)
+    measure_budget(avatar, hum, SAMPLE_RATE)  # the frames of footage are seen for the first time, which takes longer
     budget, fps = measure_budget(avatar, hum, SAMPLE_RATE), float(avatar.bundle.fps)
 
     def share(*stages: str) -> float:
@@ -29,5 +34,5 @@ def guessed_costs(avatar: LoadedAvatar) -> Mapping[str, float]:
     return {
         CORES: fps * budget.frame_ms / 1000 / n_cores(),
         EVENT_LOOP: share(PLAN),
-        INFERENCE: share(ENCODER, RENDERER, COMPOSE),
+        INFERENCE: share(ENCODER, RENDERER, COMPOSE) / n_threads,
     }

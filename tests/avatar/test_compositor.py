@@ -62,7 +62,9 @@ def test_in_a_crossing_the_mouth_lies_on_the_picture_between_both_clips() -> Non
     mixed = compositor.compose(shot)
     assert np.array_equal(mixed, crossed(avatar.clips["idle"].frames[9], avatar.clips["talk"].frames[0], 0.25))
     assert (compositor.compose(shot, RED) != mixed).any()
-    assert np.array_equal(compositor.crop(shot), avatar.clips["idle"].crops[9])
+    crop = compositor.crop(shot)
+    assert np.array_equal(crop.pixels, avatar.clips["idle"].crops[9])
+    assert (crop.clip, crop.frame) == ("idle", 9)
 
 
 def test_a_crossing_is_made_once_and_is_then_at_hand() -> None:

@@ -157,6 +157,19 @@ def test_pngs_become_an_avatar_that_loads(rendered: Path) -> None:
     assert (rendered / "joins.png").is_file()
 
 
+def test_both_halves_of_a_renderer_are_taken_from_their_folder(rendered: Path) -> None:
+    (rendered / "renderer").mkdir()
+    (rendered / "renderer" / "mouth_look.onnx").write_bytes(b"looks")
+    (rendered / "renderer" / "mouth_paint.onnx").write_bytes(b"paints")
+    code, said = run(rendered, "--renderer", str(rendered / "renderer"))
+    assert code == 0, said
+    lipsync = read_manifest(rendered / "ava").lipsync
+    assert lipsync is not None
+    assert lipsync.look is not None
+    assert (rendered / "ava" / lipsync.look).read_bytes() == b"looks"
+    assert (rendered / "ava" / lipsync.weights).read_bytes() == b"paints"
+
+
 def test_an_avatar_is_replaced_whole(rendered: Path) -> None:
     (rendered / "ava").mkdir()
     (rendered / "ava" / "left over").touch()

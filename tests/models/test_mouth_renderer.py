@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from avatar.articulation import CHANNELS, TARGETS
-from avatar.geometry import Box
+from avatar.geometry import Box, Size
+from avatar.lipsync import Crop
+from models.loading import Catalogue
+from models.looks import Looks
 from models.making.mouth.evaluation import draw, draw_held_out, sheet
-from models.making.mouth.export import export_onnx
+from models.making.mouth.export import export_halves
 from models.making.mouth.lessons import Lessons
 from models.making.mouth.measures import psnr, ssim
 from models.making.mouth.motion import measure_motion, mouth_mask
@@ -22,7 +25,12 @@ from models.making.mouth.regions import INDEX, Mouths, after
 from models.making.mouth.runtime_check import compare
 from models.making.mouth.synthetic import draw_mouth, write_synthetic
 from models.making.mouth.training import Plan, Training, load_renderer, train
+from models.nets.mouth_halves import DrawingHalf, ImageHalf
 from models.nets.mouth_renderer import MouthRenderer, RendererConfig
+from models.pixel_blocks import in_blocks, in_pixels
+from models.renderers import LOOK, PAINT, HalvedRenderer, Renderer
+from models.runtimes.openvino import OpenVinoNetwork
+from models.speech_lips import SpeechLips
 
 SMALL = RendererConfig(
     patch=48,
@@ -97,25 +105,34 @@ def test_a_batch_draws_what_its_members_draw_alone(network: MouthRenderer, crops
     assert np.abs(together.astype(int) - np.stack(alone)).max() <= 1
 
 
-def test_the_exported_network_draws_the_same(network: MouthRenderer, crops: NDArray[np.uint8], tmp_path: Path) -> None:
-    n_bytes = export_onnx(network, tmp_path / "mouth.onnx")
+def test_the_two_halves_draw_what_the_whole_draws(network: MouthRenderer, crops: NDArray[np.uint8]) -> None:
+    image_half, drawing_half = ImageHalf.of(network), DrawingHalf.of(network)
+    for targets in (TARGETS[[0, 1, 4]], TARGETS[[2, 7, 11]]):
+        said, seen = torch.from_numpy(targets), torch.from_numpy(crops)
+        with torch.no_grad():
+            whole = network(seen, said).numpy().astype(int)
+            blocks = drawing_half(torch.from_numpy(in_blocks(list(crops))), *image_half(seen), said)
+        halves = in_pixels(blocks.numpy())
+        assert np.abs(halves - whole).max() <= 1
+        assert (halves != whole).mean() < 0.01
+
+
+def test_the_exported_halves_draw_the_same(network: MouthRenderer, crops: NDArray[np.uint8], tmp_path: Path) -> None:
+    n_bytes = export_halves(network, tmp_path)
     n_weights = sum(parameter.numel() for parameter in network.parameters())
-    assert n_bytes < 2 * n_weights + 60_000, "weights are stored in half precision"
-    found = compare(network, tmp_path / "mouth.onnx", crops, TARGETS[[2, 7, 11]], precisions=["f32"], n_timed=1)[0]
+    assert n_bytes < 2 * n_weights + 120_000, "weights are stored in half precision"
+    found = compare(network, tmp_path, crops, TARGETS[[2, 7, 11]], precisions=["f32"], n_timed=1)[0]
     assert found.largest <= 2
     assert found.mean < 0.1
 
 
-def test_the_exported_network_runs_in_the_runtime_that_serves(
+def test_the_exported_halves_leave_a_resting_mouth_as_it_is(
     network: MouthRenderer, crops: NDArray[np.uint8], tmp_path: Path
 ) -> None:
-    from models.runtimes.openvino import OpenVinoNetwork
-
-    export_onnx(network, tmp_path / "mouth.onnx")
-    served = OpenVinoNetwork(tmp_path / "mouth.onnx", precision="f32")
-    assert served.inputs == {"crop": (None, 48, 48, 3), "articulation": (None, 7)}
-    assert served.outputs == {"patch": (None, 48, 48, 3)}
-    patches = served.run({"crop": crops, "articulation": np.zeros((3, 7), np.float32)})["patch"]
+    export_halves(network, tmp_path)
+    served = HalvedRenderer(OpenVinoNetwork(tmp_path / LOOK), OpenVinoNetwork(tmp_path / PAINT), Looks(2**20))
+    assert served.patch == Size(48, 48)
+    patches = served.paint([Crop(crop, "talk", i) for i, crop in enumerate(crops)], np.zeros((3, 7), np.float32))
     np.testing.assert_array_equal(patches, crops)
 
 
@@ -227,45 +244,40 @@ def test_every_command_explains_itself(command: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def shipped() -> tuple[object, NDArray[np.uint8]]:
+def shipped() -> tuple[Renderer, list[Crop]]:
     """The shipped renderer in its runtime, and some of its avatar's crops."""
-    from models.bundles import read_bundle, read_manifest
-    from models.runtimes.openvino import OpenVinoNetwork
-
-    if not (SHIPPED / "avatar.toml").is_file():
-        pytest.skip("the avatar that ships has not been made yet")
-    manifest = read_manifest(SHIPPED)
-    if manifest.lipsync is None:
-        pytest.skip("the avatar that ships has no lips yet")
-    crops = read_bundle(SHIPPED).clips["talk"].crops
-    return OpenVinoNetwork(SHIPPED / manifest.lipsync.weights), crops[:: max(1, len(crops) // 4)]
+    loaded = Catalogue([SHIPPED]).load("ava")
+    assert isinstance(loaded.model, SpeechLips)
+    crops = loaded.bundle.clips["talk"].crops
+    return loaded.model.renderer, [Crop(crops[i], "talk", i) for i in range(0, len(crops), max(1, len(crops) // 4))]
 
 
-def render(shipped: tuple[object, NDArray[np.uint8]], articulation: NDArray[np.float32]) -> NDArray[np.int16]:
-    from models.runtimes.openvino import OpenVinoNetwork
-
-    served, crops = shipped
-    assert isinstance(served, OpenVinoNetwork)
+def render(shipped: tuple[Renderer, list[Crop]], articulation: NDArray[np.float32]) -> NDArray[np.int16]:
+    renderer, crops = shipped
     said = np.repeat(articulation[None].astype(np.float32), len(crops), axis=0)
-    return np.asarray(served.run({"crop": crops, "articulation": said})["patch"], np.int16)
+    return np.stack(renderer.paint(crops, said)).astype(np.int16)
 
 
-def test_the_shipped_renderer_leaves_a_resting_mouth_alone(shipped: tuple[object, NDArray[np.uint8]]) -> None:
-    assert np.abs(render(shipped, np.zeros(7, np.float32)) - shipped[1]).max() <= 1
+def footage(shipped: tuple[Renderer, list[Crop]]) -> NDArray[np.uint8]:
+    return np.stack([crop.pixels for crop in shipped[1]])
 
 
-def test_the_shipped_renderer_opens_the_mouth_and_nothing_else(shipped: tuple[object, NDArray[np.uint8]]) -> None:
+def test_the_shipped_renderer_leaves_a_resting_mouth_alone(shipped: tuple[Renderer, list[Crop]]) -> None:
+    assert np.abs(render(shipped, np.zeros(7, np.float32)) - footage(shipped)).max() <= 1
+
+
+def test_the_shipped_renderer_opens_the_mouth_and_nothing_else(shipped: tuple[Renderer, list[Crop]]) -> None:
     jaw = np.zeros(7, np.float32)
     jaw[CHANNELS.index("jaw")] = 1
-    change = np.abs(render(shipped, jaw) - shipped[1]).max(axis=3)
+    change = np.abs(render(shipped, jaw) - footage(shipped)).max(axis=3)
     n = change.shape[1]
     mouth = np.s_[:, n * 3 // 10 : n * 6 // 10, n * 35 // 100 : n * 65 // 100]
     assert change[mouth].mean() > 15
     assert change[:, : n // 20].mean() < 4, "the nose stays"
 
 
-def test_the_shipped_renderer_tells_visemes_apart(shipped: tuple[object, NDArray[np.uint8]]) -> None:
-    n = shipped[1].shape[1]
+def test_the_shipped_renderer_tells_visemes_apart(shipped: tuple[Renderer, list[Crop]]) -> None:
+    n = footage(shipped).shape[1]
     lips = np.s_[:, n // 4 : n * 65 // 100, n * 22 // 100 : n * 78 // 100]
     drawn = np.stack([render(shipped, target)[lips] for target in TARGETS])
     apart = np.abs(drawn[:, None] - drawn[None]).mean(axis=(2, 3, 4, 5))

@@ -15,8 +15,9 @@ from avatar.audio import silence
 from avatar.errors import BundleError
 from avatar.features import LogMel
 from avatar.geometry import Size
-from avatar.lipsync import MouthJob, MouthTuning
+from avatar.lipsync import Crop, MouthJob, MouthTuning
 from models.loading import Catalogue
+from models.renderers import WholeRenderer
 from models.runtimes.network import Shape
 from models.speech_lips import EncoderCard, SpeechLips, read_card
 from tests.tiny_avatar import LOOK_AHEAD_MS, LOUD, QUIET, WINDOW, mouth_rows
@@ -34,8 +35,8 @@ def lips(tiny_avatar: Path) -> SpeechLips:
 def job(loudness: float, openness: float = 1.0, tuning: MouthTuning | None = None) -> MouthJob:
     """A job whose speech opens the jaw this far, 0 to 1, on a crop of its own."""
     features = np.full((WINDOW, 80), QUIET + loudness * (LOUD - QUIET), np.float32)
-    crop = np.random.default_rng(int(loudness * 1000)).integers(0, 256, (48, 48, 3)).astype(np.uint8)
-    return MouthJob(features, crop, openness, tuning or MouthTuning())
+    pixels = np.random.default_rng(int(loudness * 1000)).integers(0, 256, (48, 48, 3)).astype(np.uint8)
+    return MouthJob(features, Crop(pixels, "talk", int(loudness * 1000)), openness, tuning or MouthTuning())
 
 
 def colour(patch: NDArray[np.uint8]) -> tuple[int, int, int]:
@@ -68,7 +69,7 @@ def test_pixels_around_the_mouth_are_the_crops(lips: SpeechLips) -> None:
     patch = lips.draw([asked])[0]
     around = np.ones(48, bool)
     around[mouth_rows(48)] = False
-    assert np.array_equal(patch[around], asked.crop[around])
+    assert np.array_equal(patch[around], asked.crop.pixels[around])
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 16])
@@ -177,7 +178,7 @@ RENDERER = Shapes({"crop": (None, 48, 48, 3), "articulation": (None, 7)}, {"patc
 )
 def test_networks_that_do_not_fit_together_are_refused(encoder: Shapes, renderer: Shapes, sentence: str) -> None:
     with pytest.raises(BundleError, match=sentence):
-        SpeechLips(encoder, renderer, EncoderCard(16, 80))
+        SpeechLips(encoder, WholeRenderer(renderer), EncoderCard(16, 80))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from avatar.audio import AudioChunk
 from avatar.compositor import Compositor
@@ -34,10 +35,20 @@ class Counting:
     def spec(self) -> LipSyncSpec:
         return self._model.spec
 
+    @property
+    def ear(self) -> object:
+        return self._model.ear
+
+    def hear(self, batch: Sequence[MouthJob]) -> NDArray[np.float32]:
+        return self._model.hear(batch)
+
+    def paint(self, batch: Sequence[MouthJob], mouths: NDArray[np.float32]) -> list[Rgb]:
+        patches = self._model.paint(batch, mouths)
+        self.drawn += patches
+        return patches
+
     def draw(self, batch: Sequence[MouthJob]) -> list[Rgb]:
-        mouths = self._model.draw(batch)
-        self.drawn += mouths
-        return mouths
+        return self.paint(batch, self.hear(batch))
 
 
 @pytest.fixture(scope="module")

@@ -6,36 +6,67 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from avatar.geometry import Size
-from avatar.lipsync import LipSyncSpec, MouthJob, MouthTuning
+from avatar.lipsync import Crop, LipSyncSpec, MouthJob, MouthTuning
 from avatar.pictures import Picture, Rgb
 from server.inference import TOGETHER_NS, Inference
 
 pytestmark = pytest.mark.anyio
 
 
+class Ear:
+    """What some models listen with; notes how many jobs it heard at once."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+
+
 class Counting:
     """A small true model: draws the job's own crop, notes its batches, and can be held up."""
 
-    def __init__(self) -> None:
+    def __init__(self, ear: Ear | None = None) -> None:
         self.spec = LipSyncSpec(4, 0, Size(2, 2))
+        self.ear = ear or Ear()
         self.batches: list[list[int]] = []
         self.threads: set[str] = set()
         self.gate = threading.Event()
         self.gate.set()
 
-    def draw(self, batch: Sequence[MouthJob]) -> list[Rgb]:
+    def hear(self, batch: Sequence[MouthJob]) -> NDArray[np.float32]:
         self.gate.wait(10)
-        self.batches.append([int(job.crop[0, 0, 0]) for job in batch])
+        self.ear.batches.append([value(job) for job in batch])
+        if any(job.openness < -1 for job in batch):
+            raise RuntimeError("deaf")
+        return np.array([[value(job)] for job in batch], np.float32)
+
+    def paint(self, batch: Sequence[MouthJob], mouths: NDArray[np.float32]) -> list[Rgb]:
+        assert mouths[:, 0].tolist() == [value(job) for job in batch]
+        self.batches.append([value(job) for job in batch])
         self.threads.add(threading.current_thread().name)
         if any(job.openness < 0 for job in batch):
             raise RuntimeError("broken weights")
-        return [job.crop for job in batch]
+        return [job.crop.pixels for job in batch]
+
+    def draw(self, batch: Sequence[MouthJob]) -> list[Rgb]:
+        return self.paint(batch, self.hear(batch))
+
+
+def value(job: MouthJob) -> int:
+    return int(job.crop.pixels[0, 0, 0])
 
 
 def job(value: int, openness: float = 1.0) -> MouthJob:
-    return MouthJob(np.zeros((4, 80), np.float32), np.full((2, 2, 3), value, np.uint8), openness, MouthTuning())
+    crop = Crop(np.full((2, 2, 3), value, np.uint8), "talk", value)
+    return MouthJob(np.zeros((4, 80), np.float32), crop, openness, MouthTuning())
+
+
+async def idle(inference: Inference) -> None:
+    """The last answer is there a moment before its thread waits again."""
+    async with asyncio.timeout(10):
+        while not inference.idle:  # noqa: ASYNC110 - a thread tells, not a task
+            await asyncio.sleep(0.01)
 
 
 def composed(mouth: Rgb) -> Picture:
@@ -53,7 +84,7 @@ async def test_what_waits_is_drawn_together_the_most_urgent_first_in_one_thread(
         pictures = await asyncio.gather(first, *answers)
     assert model.batches == [[0], [5, 4, 3], [2, 1]]
     assert [int(picture[0, 0]) for picture in pictures] == [0, 1, 2, 3, 4, 5]
-    assert model.threads == {"inference"}
+    assert model.threads == {"inference-0"}
 
 
 async def test_frames_rendered_ahead_do_not_hold_up_the_next_one() -> None:
@@ -69,17 +100,63 @@ async def test_frames_rendered_ahead_do_not_hold_up_the_next_one() -> None:
     assert model.batches == [[0], [1, 2], [3, 4], [5]]
 
 
-async def test_models_do_not_share_a_batch() -> None:
-    one, other = Counting(), Counting()
+async def test_avatars_are_heard_together_and_painted_apart() -> None:
+    ear = Ear()
+    one, other = Counting(ear), Counting(ear)
     one.gate.clear()
-    with Inference() as inference:
-        first = inference.draw(one, job(0), composed, 0)
+    with Inference(max_batch=8) as inference:
+        first = inference.draw(one, job(9), composed, 0)
         await asyncio.sleep(0.05)
         answers = [inference.draw(model, job(i), composed, i) for i, model in enumerate((one, other, one, other))]
         one.gate.set()
-        await asyncio.gather(first, *answers)
-    assert one.batches == [[0], [0, 2]]
+        pictures = await asyncio.gather(first, *answers)
+    assert ear.batches == [[9], [0, 2, 1, 3]]
+    assert one.batches == [[9], [0, 2]]
     assert other.batches == [[1, 3]]
+    assert [int(picture[0, 0]) for picture in pictures] == [9, 0, 1, 2, 3]
+
+
+async def test_models_with_other_ears_hear_for_themselves() -> None:
+    one, other = Counting(), Counting()
+    one.gate.clear()
+    with Inference() as inference:
+        first = inference.draw(one, job(9), composed, 0)
+        await asyncio.sleep(0.05)
+        answers = [inference.draw(model, job(i), composed, i) for i, model in enumerate((one, other))]
+        one.gate.set()
+        await asyncio.gather(first, *answers)
+    assert (one.ear.batches, other.ear.batches) == ([[9], [0]], [[1]])
+
+
+async def test_the_avatar_of_the_most_urgent_fills_the_batch_before_others() -> None:
+    one, other = Counting(), Counting()
+    one.gate.clear()
+    with Inference(max_batch=2) as inference:
+        first = inference.draw(one, job(9), composed, 0)
+        await asyncio.sleep(0.05)
+        answers = [inference.draw(model, job(i), composed, i) for i, model in enumerate((one, other, other, one))]
+        one.gate.set()
+        await asyncio.gather(first, *answers)
+    assert one.batches == [[9], [0, 3]]
+    assert other.batches == [[1, 2]]
+
+
+async def test_threads_share_what_waits() -> None:
+    model = Counting()
+    model.gate.clear()
+    with Inference(n_threads=2) as inference:
+        blocked = [inference.draw(model, job(8 + i), composed, i) for i in range(2)]
+        await asyncio.sleep(0.05)
+        model.gate.set()
+        await asyncio.gather(*blocked)
+        model.gate.clear()
+        answers = [inference.draw(model, job(i), composed, i) for i in range(4)]
+        await asyncio.sleep(0.05)
+        model.gate.set()
+        await asyncio.gather(*answers)
+        await idle(inference)
+    assert model.threads == {"inference-0", "inference-1"}
+    assert sorted(value for batch in model.batches for value in batch) == [0, 1, 2, 3, 8, 9]
 
 
 async def test_a_cancelled_request_is_not_drawn() -> None:
@@ -96,15 +173,26 @@ async def test_a_cancelled_request_is_not_drawn() -> None:
 
 
 async def test_an_error_belongs_to_those_who_asked_and_the_thread_lives_on() -> None:
-    model = Counting()
-    with Inference() as inference:
-        with pytest.raises(RuntimeError, match="broken weights"):
-            await inference.draw(model, job(1, openness=-1), composed, 0)
-        assert (await inference.draw(model, job(7), composed, 0))[0, 0] == 7
-        assert inference.idle
+    ear = Ear()
+    broken, deaf, sound = Counting(ear), Counting(), Counting(ear)
+    broken.gate.clear()
+    with Inference(max_batch=8) as inference:
+        first = inference.draw(broken, job(9), composed, 0)
+        await asyncio.sleep(0.05)
+        spoilt = [inference.draw(broken, job(1, openness=-1), composed, 0)]
+        spoilt.append(inference.draw(deaf, job(2, openness=-2), composed, 0))
+        good = inference.draw(sound, job(3), composed, 0)
+        broken.gate.set()
+        assert (await first)[0, 0] == 9
+        for answer, sentence in zip(spoilt, ("broken weights", "deaf"), strict=True):
+            with pytest.raises(RuntimeError, match=sentence):
+                await answer
+        assert (await good)[0, 0] == 3
+        assert (await inference.draw(broken, job(7), composed, 0))[0, 0] == 7
+        await idle(inference)
 
 
-async def test_leaving_ends_the_thread() -> None:
-    with Inference():
-        assert "inference" in {thread.name for thread in threading.enumerate()}
-    assert "inference" not in {thread.name for thread in threading.enumerate()}
+async def test_leaving_ends_the_threads() -> None:
+    with Inference(n_threads=3):
+        assert {f"inference-{i}" for i in range(3)} <= {thread.name for thread in threading.enumerate()}
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("inference")]

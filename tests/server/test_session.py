@@ -340,11 +340,13 @@ class StuckModel:
         assert loaded.model
         self.spec = loaded.model.spec
         self.gate = threading.Event()
-        self._draw = loaded.model.draw
+        self.ear = loaded.model.ear
+        self.hear, self.draw = loaded.model.hear, loaded.model.draw
+        self._paint = loaded.model.paint
 
-    def draw(self, batch):  # type: ignore[no-untyped-def]
+    def paint(self, batch, mouths):  # type: ignore[no-untyped-def]
         self.gate.wait(10)
-        return self._draw(batch)
+        return self._paint(batch, mouths)
 
 
 async def test_who_was_held_up_catches_up_with_sound_and_draws_nothing_that_is_over(loaded: LoadedAvatar) -> None:
@@ -403,12 +405,12 @@ class SlowModel(StuckModel):
         super().__init__(loaded)
         self.drawn = threading.Event()
 
-    def draw(self, batch):  # type: ignore[no-untyped-def]
+    def paint(self, batch, mouths):  # type: ignore[no-untyped-def]
         self.gate.wait(10)
         self.gate.clear()
-        mouths = self._draw(batch)
+        patches = self._paint(batch, mouths)
         self.drawn.set()
-        return mouths
+        return patches
 
 
 async def test_pictures_that_are_always_late_are_still_shown(loaded: LoadedAvatar) -> None:

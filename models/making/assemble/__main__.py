@@ -17,7 +17,9 @@ def assemble(
     clips: Annotated[Path, typer.Option(help="Folder with a folder of PNGs and a track.npz for each clip.")],
     mask: Annotated[Path, typer.Option(help="The mouth mask, an 8-bit grey PNG in crop space.")],
     out: Annotated[Path, typer.Option(help="The avatar's folder; what is there is replaced.")],
-    renderer: Annotated[Path | None, typer.Option(help="The mouth renderer's ONNX file.")] = None,
+    renderer: Annotated[
+        Path | None, typer.Option(help="Folder of the mouth renderer's two halves, or the ONNX file of a whole one.")
+    ] = None,
     version: Annotated[str, typer.Option(help="The avatar's version.")] = "1",
     crf: Annotated[int, typer.Option(help="x264's constant rate factor of the clips.")] = 15,
     look: Annotated[Path | None, typer.Option(help="Also write a picture of the joins.")] = None,

@@ -28,8 +28,9 @@ from models.bundles import (
 )
 from models.footage import encode_clip
 from models.making.assemble.footage import Footage
+from models.renderers import LOOK, PAINT
 
-RENDERER = "weights/mouth_renderer.onnx"
+WEIGHTS = "weights"
 MIT = "MIT"
 
 
@@ -79,7 +80,8 @@ def write_avatar(
         clips: of one size.
         joins: by the clip that is left, then by the clip that follows.
         mask: in crop space, uint8 (patch, patch).
-        renderer: an ONNX file, or None for an avatar without lips.
+        renderer: the folder with both halves of a mouth renderer (``models.making.mouth.export``), the ONNX file of a
+            whole one, or None for an avatar without lips.
 
     Raises:
         BundleError: anything that would not load.
@@ -94,9 +96,7 @@ def write_avatar(
         encode_clip(building / "clips" / f"{clip.name}.mp4", iter(clip.pictures), size, recipe.fps, recipe.crf)
         write_track(building / "tracks" / f"{clip.name}.npz", clip.faces, joins[clip.name])
     write_mask(building, mask)
-    if renderer is not None:
-        (building / RENDERER).parent.mkdir()
-        shutil.copyfile(renderer, building / RENDERER)
+    lipsync = copy_renderer(renderer, building) if renderer is not None else None
     manifest = write_manifest(
         building,
         Manifest(
@@ -105,7 +105,7 @@ def write_avatar(
             version=recipe.version,
             size=(size.width, size.height),
             fps=str(recipe.fps),
-            lipsync=LipSyncEntry("speech_lips", RENDERER) if renderer is not None else None,
+            lipsync=lipsync,
             clips={
                 clip.name: ClipEntry(
                     f"clips/{clip.name}.mp4", f"tracks/{clip.name}.npz", len(clip.pictures), clip.there_and_back
@@ -125,3 +125,17 @@ def write_avatar(
         shutil.rmtree(folder)
     building.rename(folder)
     return manifest
+
+
+def copy_renderer(renderer: Path, folder: Path) -> LipSyncEntry:
+    """Puts a renderer's networks into an avatar's folder.
+
+    Returns:
+        Where they are, for the manifest.
+    """
+    files = [renderer / PAINT, renderer / LOOK] if renderer.is_dir() else [renderer]
+    (folder / WEIGHTS).mkdir()
+    for file in files:
+        shutil.copyfile(file, folder / WEIGHTS / file.name)
+    weights, *look = [f"{WEIGHTS}/{file.name}" for file in files]
+    return LipSyncEntry("speech_lips", weights, look=look[0] if look else None)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from avatar.bundle import AvatarBundle
+from avatar.compositor import Compositor
+from avatar.director import Shot
 from avatar.features import HOP_MS, N_MELS
 from avatar.lipsync import MouthJob
 from models.speech_lips import SpeechLips, windows
@@ -28,7 +30,8 @@ def measure_cost(model: SpeechLips, bundle: AvatarBundle) -> Cost:
     """Time the encoder alone, and encoder and renderer together; ``model`` must have been opened for one thread."""
     n_frames = model.spec.window + bundle.tuning.smoothing_ms // HOP_MS
     features = np.random.default_rng(0).normal(0, 1, (n_frames, N_MELS)).astype(np.float32)
-    job = MouthJob(features, bundle.clips[bundle.loops["talk"]].crops[0], 1.0, bundle.tuning)
+    crop = Compositor(bundle).crop(Shot(bundle.loops["talk"], 0, "talk"))
+    job = MouthJob(features, crop, 1.0, bundle.tuning)
     return Cost(
         encoder_ms=_median_ms(lambda: model.articulations(windows(features, model.spec.window))),
         mouth_ms=_median_ms(lambda: model.draw([job])),

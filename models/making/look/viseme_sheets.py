@@ -80,7 +80,7 @@ def _spoken(bundle: AvatarBundle, model: SpeechLips, articulations: NDArray[np.f
     compositor, shot = Compositor(bundle), Shot(bundle.loops["talk"], 0, "talk")
     unheard = np.empty((0, N_MELS), np.float32)
     jobs = [MouthJob(unheard, compositor.crop(shot), 1.0, bundle.tuning)] * len(articulations)
-    mouths = model.render(np.stack([job.crop for job in jobs]), tuned(articulations, jobs))
+    mouths = model.paint(jobs, tuned(articulations, jobs))
     return [to_rgb(compositor.compose(shot, mouth)) for mouth in mouths]
 
 

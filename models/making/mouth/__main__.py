@@ -133,18 +133,18 @@ def evaluate(
 @app.command()
 def export(
     checkpoint: Checkpoint_,
-    out: Annotated[Path, typer.Option(help="The ONNX file.")],
+    out: Annotated[Path, typer.Option(help="Folder for the ONNX files of both halves.")],
     mouths: Annotated[Path | None, typer.Option(help="Mouths to compare runtimes on.")] = None,
 ) -> None:
-    """Write the averaged network as ONNX and compare it with the original in OpenVINO."""
-    from models.making.mouth.export import export_onnx
+    """Write both halves of the averaged network as ONNX and compare them with the original in OpenVINO."""
+    from models.making.mouth.export import export_halves
     from models.making.mouth.regions import Mouths
     from models.making.mouth.runtime_check import compare
     from models.making.mouth.training import load_renderer
 
     network = load_renderer(checkpoint)
     console = Console()
-    console.print(f"{out}: {export_onnx(network, out) / 1e6:.2f} MB")
+    console.print(f"{out}: {export_halves(network, out) / 1e6:.2f} MB")
     if mouths is not None:
         regions = [(pose.rest, pose.spoken[0]) for pose in Mouths(mouths).read()[-16:]]
         crops = np.stack([rest.crop(PATCH) for rest, _ in regions])

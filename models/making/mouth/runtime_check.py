@@ -1,4 +1,4 @@
-"""The exported renderer against the one it came from, and the time it takes."""
+"""The exported halves against the renderer that they came from, and the time that they take."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from avatar.lipsync import Crop
+from models.looks import Looks
 from models.nets.mouth_renderer import MouthRenderer
+from models.renderers import LOOK, PAINT, HalvedRenderer
+from models.runtimes.network import Precision
+from models.runtimes.openvino import OpenVinoNetwork
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Differences in levels (0–255), and the median time of one mouth on one thread."""
+    """Differences in levels (0–255), and the median processor time of one mouth on a frame that was seen before."""
 
     precision: str
     largest: int
@@ -26,30 +31,29 @@ class Agreement:
 
 def compare(
     network: MouthRenderer,
-    onnx_file: Path,
+    halves: Path,
     crops: NDArray[np.uint8],
     articulations: NDArray[np.float32],
-    precisions: Sequence[str] = ("f32", "bf16"),
+    precisions: Sequence[Precision] = ("f32", "bf16"),
     n_timed: int = 30,
 ) -> list[Agreement]:
-    """Run crops (n, patch, patch, 3) and articulations (n, 7) through torch and through OpenVINO, one at a time."""
-    from models.runtimes.openvino import the_core
-
+    """Run crops (n, patch, patch, 3) and articulations (n, 7) through torch, and one by one through exported halves."""
     with torch.no_grad():
         expected = network.eval()(torch.from_numpy(crops), torch.from_numpy(articulations)).numpy().astype(np.int16)
-    core, agreements = the_core(), []
+    agreements = []
     for precision in precisions:
-        options = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
-        request = core.compile_model(str(onnx_file), "CPU", options).create_infer_request()
-        found = [
-            request.infer([crop[None], how[None]])[0].copy() for crop, how in zip(crops, articulations, strict=True)
+        look, paint = (OpenVinoNetwork(halves / name, precision=precision, batches=(1,)) for name in (LOOK, PAINT))
+        renderer = HalvedRenderer(look, paint, Looks(2**30))
+        jobs = [
+            ([Crop(crop, "", i)], how[None]) for i, (crop, how) in enumerate(zip(crops, articulations, strict=True))
         ]
-        difference = np.abs(np.concatenate(found).astype(np.int16) - expected)
+        found = np.stack([renderer.paint(*job)[0] for job in jobs])
+        difference = np.abs(found - expected)
         spent = []
         for _ in range(n_timed):
-            start = time.perf_counter()
-            request.infer([crops[:1], articulations[:1]])
-            spent.append(time.perf_counter() - start)
+            start = time.process_time()
+            renderer.paint(*jobs[0])
+            spent.append(time.process_time() - start)
         agreements.append(
             Agreement(precision, int(difference.max()), float(difference.mean()), 1000 * float(np.median(spent)))
         )
