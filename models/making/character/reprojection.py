@@ -17,12 +17,13 @@ from models.making.character.space import Points
 Field = NDArray[np.float32]
 """Where each pixel of a frame is taken from, less where it is, float32 (FRAME_PX, FRAME_PX, 2)."""
 
-_CELL_PX = 6
-_FOREMOST_CM = 1.2
-"""Points this much deeper than the foremost of their cell are hidden."""
+_CELL_PX = 3
+_FOREMOST_CM = 0.4
+"""Points this much deeper than the foremost of their cell are hidden: less than what hair stands off the forehead, or
+cells at the hairline would follow now one and now the other."""
 
 _RUNS_OUT_PX = 90
-_SOFT_CELLS = 0.9
+_SOFT_CELLS = 2.0
 
 
 def displacement(camera: Camera, here: Points, there: Points) -> Field:
