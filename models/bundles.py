@@ -15,6 +15,7 @@ and at last ``write_manifest``, which hashes what it finds.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -56,7 +57,7 @@ MASK = "mask.png"
 LARGEST_PATCH = 1024
 
 
-def read_bundle(folder: Path, manifest: Manifest | None = None) -> AvatarBundle:
+def read_bundle(folder: Path, manifest: Manifest | None = None, at_once: int = 1) -> AvatarBundle:
     """Reads every file of an avatar but its networks, and checks every file, its networks included, against its sha256.
 
     Takes about a second for ten seconds of 512x512 footage; blocks. Every array of the result is read-only.
@@ -64,6 +65,7 @@ def read_bundle(folder: Path, manifest: Manifest | None = None) -> AvatarBundle:
     Args:
         folder: the avatar's.
         manifest: what ``read_manifest(folder)`` gave, where it has been read already.
+        at_once: clips that are decoded at a time, each by one thread.
 
     Raises:
         BundleError: anything missing, changed or unfitting; the sentence names the file and both numbers.
@@ -72,7 +74,9 @@ def read_bundle(folder: Path, manifest: Manifest | None = None) -> AvatarBundle:
     check_files(folder, manifest)
     mask = read_mask(folder / MASK)
     patch = Size(mask.shape[1], mask.shape[0])
-    clips = {name: read_clip(folder, manifest, name, entry, patch) for name, entry in manifest.clips.items()}
+    with ThreadPoolExecutor(at_once, "clips") as pool:
+        read = pool.map(lambda name: read_clip(folder, manifest, name, manifest.clips[name], patch), manifest.clips)
+        clips = dict(zip(manifest.clips, read, strict=True))
     for name, clip in clips.items():
         if missing := sorted(set(clips) - {name} - set(clip.joins)):
             raise BundleError(f"clip '{name}' has no joins to {', '.join(missing)}")

@@ -91,7 +91,7 @@ def decode_clip(path: Path, size: Size, fps: Fraction, n_frames: int) -> NDArray
                 raise BundleError(f"{name} is {codec.width}x{codec.height}, the avatar is {size}")
             if stream.average_rate != fps:
                 raise BundleError(f"{name} has {stream.average_rate} frames per second, the avatar {fps}")
-            stream.thread_type = "AUTO"
+            codec.thread_count = 1  # who has cores to spare decodes several clips at once, which is cheaper
             for frame in container.decode(stream):
                 if count < n_frames:
                     copy_planes(frame, pictures[count])

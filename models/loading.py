@@ -9,6 +9,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -162,8 +163,11 @@ class Catalogue:
             log.warning("avatar left out", extra={"folder": folder, "reason": str(error)})
         return [summary(entries[avatar_id].manifest) for avatar_id in sorted(entries)]
 
-    def load(self, avatar_id: str) -> LoadedAvatar:
+    def load(self, avatar_id: str, at_once: int = 0) -> LoadedAvatar:
         """The avatar as it is on disk now. Blocks for as long as reading takes, and reads once for all who ask.
+
+        Args:
+            at_once: cores that reading may take up; 0 is all, 1 leaves the most to others.
 
         Raises:
             AvatarNotFound: no folder has it; the sentence lists those that there are.
@@ -181,7 +185,7 @@ class Catalogue:
             with self._lock:
                 loaded = self._in_use.get(entry.key)
             if loaded is None:
-                loaded = self._read(entry)
+                loaded = self._read(entry, at_once or n_cores())
             with self._lock:
                 self._keep(entry.key, loaded)
         return loaded
@@ -199,21 +203,28 @@ class Catalogue:
                 entries.setdefault(entry.manifest.id, entry)
         return entries, broken
 
-    def _read(self, entry: Entry) -> LoadedAvatar:
+    def _read(self, entry: Entry, at_once: int) -> LoadedAvatar:
         lipsync = entry.manifest.lipsync
         if lipsync is not None and lipsync.kind not in KINDS:
             raise BundleError(
                 f"avatar '{entry.manifest.id}' has lips of the kind '{lipsync.kind}', allowed are {', '.join(KINDS)}"
             )
-        bundle = read_bundle(entry.folder, entry.manifest)
-        sizes = Sizes(bundle, self._budget // 2)
         if lipsync is None:
-            return LoadedAvatar(bundle, None, sizes)
-        model = KINDS[lipsync.kind](entry.folder, entry.manifest, self._open, self._looks)
+            bundle = read_bundle(entry.folder, entry.manifest, at_once)
+            return LoadedAvatar(bundle, None, Sizes(bundle, self._budget // 2))
+        # Opening networks takes a third of the time, and mostly one core.
+        with ThreadPoolExecutor(1, "footage") as other:
+            reading = other.submit(read_bundle, entry.folder, entry.manifest, at_once)
+            if at_once == 1:
+                wait([reading])
+            try:
+                model = KINDS[lipsync.kind](entry.folder, entry.manifest, self._open, self._looks)
+            finally:
+                bundle = reading.result()  # what is wrong with the files comes first: hashes are checked there
         mask = Size(bundle.mask.shape[1], bundle.mask.shape[0])
         if model.spec.patch != mask:
             raise BundleError(f"avatar '{bundle.id}' has a mask of {mask} but its network draws {model.spec.patch}")
-        return LoadedAvatar(bundle, model, sizes)
+        return LoadedAvatar(bundle, model, Sizes(bundle, self._budget // 2))
 
     def _open(self, path: Path, precision: Precision) -> Network:
         """The network in a file; the same file is opened once, whichever avatars use it."""

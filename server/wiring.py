@@ -8,7 +8,7 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,13 +20,12 @@ from avatar.director import Manner
 from avatar.errors import AvatarError
 from avatar.geometry import Size
 from avatar.timeline import Timeline
-from models.loading import EMBEDDED, Catalogue
+from models.loading import EMBEDDED, Catalogue, LoadedAvatar
 from server import logs
 from server.app import create_app
 from server.avatar_routes import avatar_operations
 from server.errors import InvalidToken, SessionNotFound
 from server.inference import Inference, threads_for
-from server.load.guess import guessed_costs
 from server.load.monitor import Monitor
 from server.metrics import Metrics
 from server.pacing import MonotonicClock
@@ -43,7 +42,7 @@ from server.settings import Settings
 from server.start_request import StartRequest
 from server.studio_routes import studio_routes
 from server.tokens import new_api_key
-from server.video_size import video_size
+from server.video_size import size_of_quality, video_size
 from server.whep import whep_routes
 
 log = logging.getLogger(__name__)
@@ -68,6 +67,8 @@ class Opening:
     def timeline(self) -> Timeline:
         return Timeline(self.bundle.fps, SAMPLE_RATE)
 
+
+USUAL_QUALITY = "medium"
 
 MakePublisher = Callable[[Opening], Publisher]
 
@@ -95,20 +96,30 @@ class Stage:
     async def __aenter__(self) -> Self:
         """Loads every avatar, so that the first session need not wait for it."""
         self._inference.__enter__()
-        guess: Mapping[str, float] = {}
+        loaded = []
         for avatar_id in self.known_avatars():
             try:
-                loaded = await asyncio.to_thread(self._catalogue.load, avatar_id)
-                guess = guess or await asyncio.to_thread(guessed_costs, loaded, self._catalogue.at_once)
+                loaded.append(await asyncio.to_thread(self._catalogue.load, avatar_id))
             except AvatarError as error:
                 log.error("avatar cannot be used", extra={"avatar": avatar_id, "reason": str(error)})
-        self.monitor.expect(guess)
         await self.monitor.__aenter__()
+        self._preparing = asyncio.create_task(self._prepare(loaded), name="prepare")
         return self
+
+    async def _prepare(self, avatars: Sequence[LoadedAvatar]) -> None:
+        """What a server can do without, and is ready before: the usual size, and what a session is likely to cost."""
+        for avatar in avatars:
+            await asyncio.to_thread(avatar.sizes.at, size_of_quality(USUAL_QUALITY, avatar.bundle.size))
+        for avatar in avatars:
+            if guess := await asyncio.to_thread(_guessed_costs, avatar, self._catalogue.at_once):
+                self.monitor.expect(guess)
+                break
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._preparing.cancel()
+        await asyncio.gather(self._preparing, return_exceptions=True)
         await self.monitor.__aexit__(kind, error, trace)
         await asyncio.to_thread(self._inference.__exit__, kind, error, trace)
 
@@ -118,7 +129,7 @@ class Stage:
     async def open(self, request: StartRequest, session_id: str) -> Session:
         """A session ready to run."""
         began = time.monotonic()
-        loaded = await asyncio.to_thread(self._catalogue.load, request.avatar_id)
+        loaded = await asyncio.to_thread(self._catalogue.load, request.avatar_id, at_once=1)
         options = SessionOptions(
             self._settings.lead_ms, self._settings.max_backlog_s, Manner(after_speech=self._settings.after_speech)
         )
@@ -186,6 +197,12 @@ class Stage:
             self._metrics.repeated_frames.inc()
         if shown.waited_ns is not None:
             self._metrics.first_frame_seconds.observe(shown.waited_ns / 1e9)
+
+
+def _guessed_costs(avatar: LoadedAvatar, at_once: int) -> Mapping[str, float]:
+    from server.load.guess import guessed_costs  # which takes a while, and is wanted once the server is ready
+
+    return guessed_costs(avatar, at_once)
 
 
 def build_server(settings: Settings, embedded: Path = EMBEDDED) -> AvatarServer:
