@@ -61,20 +61,20 @@ def _long_noise(slope: float) -> Sound:
 def no_speech(n: int, random: np.random.Generator) -> Sound:
     """Sound (n,) in which nobody speaks: digital silence, noise, breath, music, chords with a beat, or clicks."""
     level = np.float32(10 ** (random.uniform(-75, -12) / 20))
-    kind = random.integers(14)  # music most often: it is the hardest to tell from a voice
+    kind = random.integers(16)  # music and breath most often: they are the hardest to tell from a voice
     if kind == 0:
         return np.zeros(n, np.float32)
     if kind == 1:
         return noise(n, random) * level
-    if kind == 2:
+    if kind in (2, 3, 4):
         return breath(n, random) * level
-    if kind >= 5:
+    if kind >= 7:
         sound = music(n, random)
         if random.random() < 0.4:
             sound = sound + noise(n, random) * np.float32(10 ** (random.uniform(-40, 0) / 20))
         return np.asarray(np.clip(sound * 10 ** (random.uniform(-45, -12) / 20), -1, 1), np.float32)
     seconds = np.arange(n, dtype=np.float32) / SAMPLE_RATE
-    if kind == 3:
+    if kind == 5:
         sound = np.zeros(n, np.float32)
         for note in random.integers(36, 84, random.integers(1, 5)):
             hertz = 440 * 2 ** ((note - 69) / 12)
