@@ -234,7 +234,7 @@ def test_ctrl_c_saves(mouths: Path, tmp_path: Path) -> None:
     assert resumed.progress.step == 1
 
 
-@pytest.mark.parametrize("command", ["synthesize", "train", "mask", "evaluate", "export"])
+@pytest.mark.parametrize("command", ["synthesize", "train", "mask", "evaluate", "export", "compare"])
 def test_every_command_explains_itself(command: str) -> None:
     from models.making.mouth.__main__ import app
 

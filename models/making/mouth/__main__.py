@@ -155,5 +155,24 @@ def export(
             )
 
 
+@app.command()
+def compare(
+    avatar: Annotated[str, typer.Option(help="Whose mouth is drawn.")] = "ava",
+    times: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 10,
+) -> None:
+    """Time a mouth's networks on one thread, against Wav2Lip's architecture in torch."""
+    from models.loading import Catalogue
+    from models.making.mouth.comparison import THEIRS
+    from models.making.mouth.comparison import compare as run
+
+    console = Console()
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("measuring", total=times)
+        spent = run(Catalogue().load(avatar), times, lambda done, total: progress.update(task, completed=done))
+    for name, milliseconds in spent.items():
+        faster = "" if name == THEIRS else f", {spent[THEIRS] / milliseconds:.1f} times as fast"
+        console.print(f"{name}: {milliseconds:.2f} ms a mouth{faster}")
+
+
 if __name__ == "__main__":
     app()
