@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +21,7 @@ from avatar.director import Manner
 from avatar.errors import AvatarError
 from avatar.geometry import Size
 from avatar.timeline import Timeline
-from models.loading import EMBEDDED, Catalogue, LoadedAvatar
+from models.loading import EMBEDDED, Catalogue, LoadedAvatar, n_cores
 from server import logs
 from server.app import create_app
 from server.avatar_routes import avatar_operations
@@ -84,6 +85,7 @@ class Stage:
         self._catalogue = catalogue
         self._metrics = metrics
         self._inference = Inference(catalogue.at_once)
+        self._encoders = ThreadPoolExecutor(n_cores(), "encoder")
         self.monitor = Monitor(metrics, lambda: self._inference.busy_s, is_binding=settings.overload == "avoided")
         self._publishers: Mapping[str, MakePublisher] = {
             "agora": self._agora,
@@ -122,6 +124,7 @@ class Stage:
         await asyncio.gather(self._preparing, return_exceptions=True)
         await self.monitor.__aexit__(kind, error, trace)
         await asyncio.to_thread(self._inference.__exit__, kind, error, trace)
+        await asyncio.to_thread(self._encoders.shutdown, cancel_futures=True)
 
     def known_avatars(self) -> Collection[str]:
         return [summary.id for summary in self._catalogue.summaries()]
@@ -184,7 +187,7 @@ class Stage:
 
     def _webrtc(self, opening: Opening) -> WebRtcPublisher:
         ice_servers = [ice_server(text) for text in self._settings.ice_servers]
-        publisher = WebRtcPublisher(opening.size, opening.timeline, ice_servers=ice_servers)
+        publisher = WebRtcPublisher(opening.size, opening.timeline, ice_servers=ice_servers, encoders=self._encoders)
         self._watchable[opening.session_id] = publisher
         return publisher
 

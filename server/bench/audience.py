@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 from avatar.geometry import Size
 from avatar.timeline import Timeline
+from models.loading import n_cores
 from server.bench.viewers import ViewersProcess
 from server.errors import SettingsError
 from server.publisher import Publisher
@@ -64,11 +66,23 @@ class _Alone:
         return None
 
 
-class _Discarded(_Alone):
+class _Encoded(_Alone):
+    """Sessions share encoders as in ``avatar serve``."""
+
+    def __init__(self) -> None:
+        self._encoders = ThreadPoolExecutor(n_cores(), "encoder")
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self._encoders.shutdown, cancel_futures=True)
+
+
+class _Discarded(_Encoded):
     """As with ``webrtc``, H.264 and Opus are encoded live; the packets are thrown away."""
 
     def publishers(self, session_id: str, size: Size, timeline: Timeline) -> Sequence[Publisher]:
-        return [DiscardingPublisher(size, timeline)]
+        return [DiscardingPublisher(size, timeline, encoders=self._encoders)]
 
 
 class _Recorded(_Alone):
@@ -79,10 +93,11 @@ class _Recorded(_Alone):
         return [factory.recording(session_id, size, timeline, self._folder)]
 
 
-class _Watched(_Alone):
+class _Watched(_Encoded):
     """Each session is watched over a true WebRTC connection, by a viewer in another process who decodes it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._publishers: list[WebRtcPublisher] = []
         self._viewers = ViewersProcess()
 
@@ -94,9 +109,10 @@ class _Watched(_Alone):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._viewers.__aexit__(kind, error, trace)
+        await super().__aexit__(kind, error, trace)
 
     def publishers(self, session_id: str, size: Size, timeline: Timeline) -> Sequence[Publisher]:
-        self._publishers.append(WebRtcPublisher(size, timeline))
+        self._publishers.append(WebRtcPublisher(size, timeline, encoders=self._encoders))
         return self._publishers[-1:]
 
     async def come(self) -> None:

@@ -65,7 +65,8 @@ def _h264(bit_rate: int) -> VideoCodecContext:
     context.options = {
         "preset": "superfast",
         "tune": "zerolatency",
-        "crf": "23",
+        "crf": "24",
+        "aq-mode": "none",
         "maxrate": str(bit_rate),
         "bufsize": str(bit_rate // 2),
         "forced-idr": "1",

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
@@ -38,6 +38,10 @@ class WebRtcPublisher:
 
     Frames are encoded in a thread, once for each codec in use, and stamped on the session's timeline; the session paces
     them. Leaving hangs up on all viewers.
+
+    Args:
+        encoders: threads that encode for many sessions, few enough not to be in each other's way; without them the
+            publisher has one of its own.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class WebRtcPublisher:
         ice_servers: Sequence[IceServer] = (),
         max_viewers: int = 8,
         connect_s: float = CONNECT_S,
+        encoders: Executor | None = None,
     ) -> None:
         self._encoder = LiveEncoder(size, timeline)
         self._max_pictures = max(1, round(PICTURES_HELD_MS * timeline.fps / 1000))
@@ -60,7 +65,8 @@ class WebRtcPublisher:
         self._arrived = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_open = False
-        self._thread = ThreadPoolExecutor(1, "webrtc")
+        self._own_thread = None if encoders else ThreadPoolExecutor(1, "webrtc")
+        self._encoders = encoders or self._own_thread
 
     @property
     def n_viewers(self) -> int:
@@ -136,7 +142,8 @@ class WebRtcPublisher:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(viewer.hang_up() for viewer in self._viewers.values()))
-        self._thread.shutdown(wait=False)
+        if self._own_thread:
+            self._own_thread.shutdown(wait=False)
 
     async def _attend(self, viewer: Viewer) -> None:
         """Until the viewer is gone, or was not there in time."""
@@ -164,7 +171,7 @@ class WebRtcPublisher:
             whole = {viewer.codec for viewer in watching if viewer.pictures.needs_whole}
             try:
                 packets = await loop.run_in_executor(
-                    self._thread, self._encoder.encode, self._next_frames(), codecs, whole
+                    self._encoders, self._encoder.encode, self._next_frames(), codecs, whole
                 )
             except av.FFmpegError:
                 log.exception("live encoding failed; all viewers are sent away")
