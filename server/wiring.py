@@ -96,22 +96,20 @@ class Stage:
         }
 
     async def __aenter__(self) -> Self:
-        """Loads every avatar, so that the first session need not wait for it."""
+        """Loads every avatar at the usual size, so that the first session need not wait for it."""
         self._inference.__enter__()
         loaded = []
         for avatar_id in self.known_avatars():
             try:
-                loaded.append(await asyncio.to_thread(self._catalogue.load, avatar_id))
+                loaded.append(await asyncio.to_thread(_loaded, self._catalogue, avatar_id))
             except AvatarError as error:
                 log.error("avatar cannot be used", extra={"avatar": avatar_id, "reason": str(error)})
         await self.monitor.__aenter__()
-        self._preparing = asyncio.create_task(self._prepare(loaded), name="prepare")
+        self._guessing = asyncio.create_task(self._guess(loaded), name="guess")
         return self
 
-    async def _prepare(self, avatars: Sequence[LoadedAvatar]) -> None:
-        """What a server can do without, and is ready before: the usual size, and what a session is likely to cost."""
-        for avatar in avatars:
-            await asyncio.to_thread(avatar.sizes.at, size_of_quality(USUAL_QUALITY, avatar.bundle.size))
+    async def _guess(self, avatars: Sequence[LoadedAvatar]) -> None:
+        """What a session is likely to cost; the server is ready meanwhile."""
         for avatar in avatars:
             if guess := await asyncio.to_thread(_guessed_costs, avatar, self._catalogue.at_once):
                 self.monitor.expect(guess)
@@ -120,8 +118,8 @@ class Stage:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._preparing.cancel()
-        await asyncio.gather(self._preparing, return_exceptions=True)
+        self._guessing.cancel()
+        await asyncio.gather(self._guessing, return_exceptions=True)
         await self.monitor.__aexit__(kind, error, trace)
         await asyncio.to_thread(self._inference.__exit__, kind, error, trace)
         await asyncio.to_thread(self._encoders.shutdown, cancel_futures=True)
@@ -200,6 +198,12 @@ class Stage:
             self._metrics.repeated_frames.inc()
         if shown.waited_ns is not None:
             self._metrics.first_frame_seconds.observe(shown.waited_ns / 1e9)
+
+
+def _loaded(catalogue: Catalogue, avatar_id: str) -> LoadedAvatar:
+    avatar = catalogue.load(avatar_id)
+    avatar.sizes.at(size_of_quality(USUAL_QUALITY, avatar.bundle.size))
+    return avatar
 
 
 def _guessed_costs(avatar: LoadedAvatar, at_once: int) -> Mapping[str, float]:

@@ -32,17 +32,23 @@ class NetworkTimes:
 
     def __init__(self) -> None:
         self.taken_s: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def add(self, name: str, taken_s: float) -> None:
+        """A call took so long; several threads may say so at once."""
+        with self._lock:
+            self.taken_s[name] = self.taken_s.get(name, 0.0) + taken_s
 
     def watch(self, path: Path, network: Network) -> Network:
         """The same network, timed."""
-        return _Timed(path.stem.replace("_", " "), network, self.taken_s)
+        return _Timed(path.stem.replace("_", " "), network, self)
 
 
 class _Timed:
-    def __init__(self, name: str, network: Network, taken_s: dict[str, float]) -> None:
+    def __init__(self, name: str, network: Network, times: NetworkTimes) -> None:
         self._name = name
         self._network = network
-        self._taken_s = taken_s
+        self._times = times
         self.inputs: Mapping[str, Shape] = network.inputs
         self.outputs: Mapping[str, Shape] = network.outputs
 
@@ -51,7 +57,7 @@ class _Timed:
         try:
             return self._network.run(inputs)
         finally:
-            self._taken_s[self._name] = self._taken_s.get(self._name, 0.0) + time.thread_time() - began
+            self._times.add(self._name, time.thread_time() - began)
 
 
 class CpuByStage:
@@ -78,7 +84,7 @@ class CpuByStage:
             stages[INFERENCE] = max(0.0, stages.get(INFERENCE, 0.0) - stages[name])
         if INFERENCE in stages:
             stages["composition"] = stages.pop(INFERENCE)  # and stacking: what is left of it beside the networks
-        return process_s / seconds, {stage: used_s / seconds for stage, used_s in stages.items() if used_s > 0}
+        return process_s / seconds, {stage: used_s / seconds for stage, used_s in stages.items()}
 
     def _by_thread(self) -> dict[int, float]:
         return {thread.id: thread.user_time + thread.system_time for thread in self._process.threads()}

@@ -25,7 +25,7 @@ from tests.server.running import KEY, START
 SETTLES_S = 1.0
 """Between two that join: the server has heard the one before speak."""
 
-PATIENCE_S = 3.0
+PATIENCE_S = 10.0
 """The longest that a refused one waits before it asks again."""
 
 SPOKEN_WITHIN_S = 30.0

@@ -11,10 +11,13 @@ from typing import Any
 import psutil
 import pytest
 
+from server.bench import figures as bench
+from server.bench.search import Found
 from server.settings import Settings
 from server.wiring import build_server
 from tests.server.running import KEY
 from tests.soak import load, many
+from tests.soak.bars import figures_of
 from tests.soak.figures import Figure
 from tests.soak.many_sessions import many_sessions
 from tests.soak.reconnecting import Counts, reconnecting
@@ -61,6 +64,20 @@ def test_every_request_is_answered_as_the_document_says(tiny_avatar: Path, tmp_p
 
 def test_whatever_comes_through_a_socket_is_answered_and_the_session_lives(tiny_avatar: Path, tmp_path: Path) -> None:
     check(socket_fuzz(tiny_avatar, tmp_path, n_messages=many(100_000)), *MEASURED)
+
+
+def test_bars_are_judged_by_the_run_that_confirmed_them() -> None:
+    def measured(n: int, cost: float) -> bench.Figures:
+        figures = bench.Figures(n, seconds=60, frames=10_000, late_frames=5, first_frame_ms=[90.0])
+        figures.cpu_seconds_per_second, figures.cpu = n * cost, {"event loop": n * 0.02, "encoders": n * (cost - 0.02)}
+        return figures
+
+    found = Found(11, measured(11, 0.12), [measured(1, 0.1), measured(11, 0.12)])
+    figures = {one.what: one for one in figures_of(found, "480x480", least=10)}
+    assert figures["sessions at 480x480 for 60 s"].holds
+    assert figures["· late frames"].seen == pytest.approx(0.05)
+    assert figures["· event loop, CPU per session against one session"].holds
+    assert not figures["· encoders, CPU per session against one session"].holds
 
 
 class Here:

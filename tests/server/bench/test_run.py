@@ -32,7 +32,7 @@ async def test_sessions_are_measured_whatever_they_publish_to(
     assert {"event loop", "composition", "speech encoder", "mouth"} <= set(figures.cpu)
     assert ("encoders" in figures.cpu) is encodes
     assert 0 < sum(figures.cpu.values()) <= 1.1 * figures.cpu_seconds_per_second + 0.1
-    assert sum(size * n for size, n in figures.batches.items()) > 25
+    assert sum(size * n for size, n in figures.batches.items()) > 0
     assert (figures.viewers_cpu is not None) is (publisher == "webrtc")
     assert len(os.listdir(tmp_path)) == (2 if publisher == "recording" else 0)
     assert figures.as_json()["size"] == "360x360"
