@@ -218,7 +218,10 @@ def bench(
 
     subject = subject_of(_folders(avatar_dirs), avatar, quality, speech or [SAMPLE], runtime, threads)
     with _progress("measuring", unit="s") as progress, measuring(subject, publisher) as measure:
-        run = measure.found(seconds, sessions, progress) if find_capacity else measure.ran(sessions, seconds, progress)
+        if find_capacity:
+            run = measure.found(seconds, sessions, progress, Console(stderr=True).print)
+        else:
+            run = measure.ran(sessions, seconds, progress)
         found = asyncio.run(_interruptible(run))
     if plot:
         draw_png(found.ladder(), plot)

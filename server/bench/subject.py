@@ -25,6 +25,7 @@ SPEECH_RATE = 24_000
 """What most agents send, in hertz."""
 
 Progress = Callable[[float, float], None]
+Say = Callable[[str], None]
 
 
 def subject_of(
@@ -68,9 +69,16 @@ class Measuring:
         figures = await self.run(n_sessions, seconds, progress)
         return Found(n_sessions, figures, [figures])
 
-    async def found(self, seconds: float, first: int, progress: Progress) -> Found:
-        """As many runs as it takes to find the most sessions that hold the bars."""
-        return await find_capacity(lambda n, s: self.run(n, s, progress), seconds, first)
+    async def found(self, seconds: float, first: int, progress: Progress, say: Say = lambda line: None) -> Found:
+        """As many runs as it takes to find the most sessions that hold the bars; ``say`` is told how each went."""
+
+        async def measured(n_sessions: int, for_s: float) -> Figures:
+            figures = await self.run(n_sessions, for_s, progress)
+            verdict = "; ".join(figures.breaks()) or "holds the bars"
+            say(f"{n_sessions} at {figures.size} for {for_s:.0f} s: {verdict}")
+            return figures
+
+        return await find_capacity(measured, seconds, first)
 
 
 @contextmanager

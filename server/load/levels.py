@@ -7,11 +7,12 @@ from enum import IntEnum
 
 from server.load.reading import Reading
 
-LOOKS_BACK_S = 1.0
-"""Seconds by which it is judged whether there is too much to do."""
+LOOKS_BACK_S, LASTS_S = 1.0, 0.6
+"""It is judged by the last second whether there is too much to do: it is if it was for so much of it. What holds
+everybody up once makes many frames late at one time, and drawing less would be no help."""
 
 TOO_MANY, TOO_FEW_TO_TELL = 0.05, 3
-"""Share of frames that are late or nearly, from which on less is drawn, unless there are fewer of them than this."""
+"""Share of frames that are late or nearly, from which on there is too much to do, unless they are fewer than this."""
 
 CALM = 0.005
 """Share of such frames up to which it counts as calm."""
@@ -56,7 +57,8 @@ class Levels:
         while sum(one.seconds for one in self._recent) - self._recent[0].seconds >= LOOKS_BACK_S:
             self._recent.popleft()
         n_tight, n_frames = sum(one.n_tight for one in self._recent), sum(one.n_frames for one in self._recent)
-        if n_tight >= max(TOO_FEW_TO_TELL, TOO_MANY * n_frames):
+        too_much_s = sum(one.seconds for one in self._recent if one.n_tight > TOO_MANY * one.n_frames)
+        if n_tight >= TOO_FEW_TO_TELL and too_much_s >= LASTS_S:
             self._step_down()
         elif n_tight > CALM * n_frames:
             self._calm_s = 0

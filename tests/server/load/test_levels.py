@@ -41,10 +41,22 @@ def test_one_late_frame_of_many_changes_nothing() -> None:
             levels.read(calm())
 
 
-def test_a_lone_session_needs_more_than_one_late_frame() -> None:
+def test_a_lone_session_needs_more_than_two_late_frames() -> None:
     levels = Levels()
-    assert levels.read(Reading(STEP_S, n_frames=6, n_late=2)) is Level.FULL
+    for _ in range(2):
+        assert levels.read(Reading(STEP_S, n_frames=6, n_late=1)) is Level.FULL
     assert levels.read(Reading(STEP_S, n_frames=6, n_late=1)) is Level.HALF_RATE
+
+
+def test_what_holds_everybody_up_once_changes_nothing() -> None:
+    levels = Levels()
+    for _ in range(20):
+        for reading in (late(50), late(50), calm(), calm()):
+            assert levels.read(reading) is Level.FULL
+
+
+def test_who_was_held_up_for_long_draws_less_at_once() -> None:
+    assert Levels().read(Reading(1.0, n_frames=200, n_late=150)) is Level.HALF_RATE
 
 
 def test_mouths_come_back_the_same_way_after_it_was_calm_for_a_while() -> None:
