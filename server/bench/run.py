@@ -51,7 +51,7 @@ async def run(
     audience: Audience,
     progress: Callable[[float, float], None] = lambda done, total: None,
 ) -> Figures:
-    """Measures ``n_sessions`` that all speak for ``seconds``, and until each has finished its utterance.
+    """Measures ``n_sessions`` that all speak for ``seconds``; returns when each has finished its utterance.
 
     ``progress`` is told how many seconds are over, and of how many.
     """
@@ -79,16 +79,14 @@ async def run(
                 await _on_air(sessions)
                 await audience.come()
                 begins_at = time.monotonic() + WARM_UP_S
+                speech, ends_at = (subject.speech, subject.sample_rate), begins_at + seconds
                 speakers = [
-                    tasks.create_task(
-                        Speaker(session, subject.speech, subject.sample_rate, figures, begins_at, seed).run(
-                            begins_at + seconds
-                        )
-                    )
+                    tasks.create_task(Speaker(session, *speech, figures, begins_at, ends_at, seed).run())
                     for seed, session in enumerate(sessions)
                 ]
                 await asyncio.sleep(WARM_UP_S)
-                await _measured(figures, subject.networks, inference, audience, speakers, seconds, progress)
+                await _measured(figures, subject.networks, inference, audience, ends_at, progress)
+                await asyncio.wait(speakers)
                 for session in sessions:
                     session.stop()
     return figures
@@ -106,17 +104,16 @@ async def _measured(
     networks: NetworkTimes,
     inference: Inference,
     audience: Audience,
-    speakers: list[asyncio.Task[None]],
-    seconds: float,
+    ends_at: float,
     progress: Callable[[float, float], None],
 ) -> None:
     process, began = psutil.Process(), time.monotonic()
     figures.rss_mb_before = process.memory_info().rss / 2**20
     viewers_s, batches = await audience.used_s(), inference.batches.copy()
     cpu = CpuByStage(networks)
-    while pending := [speaker for speaker in speakers if not speaker.done()]:
-        await asyncio.wait(pending, timeout=0.5)
-        progress(min(time.monotonic() - began, seconds), seconds)
+    while (left_s := ends_at - time.monotonic()) > 0:
+        await asyncio.sleep(min(left_s, 0.5))
+        progress(time.monotonic() - began, ends_at - began)
     figures.cpu_seconds_per_second, figures.cpu = cpu.read()
     figures.seconds = time.monotonic() - began
     figures.batches = inference.batches - batches

@@ -25,29 +25,37 @@ class Speaker:
 
     Args:
         speech: int16 mono at ``sample_rate``; stretches of it are spoken.
-        figures: where to what is measured, from ``begins_at`` (``time.monotonic()``) on.
+        figures: where to what is measured between ``begins_at`` and ``ends_at`` (``time.monotonic()``).
         seed: of the random stretches, pauses and interruptions.
     """
 
     def __init__(
-        self, session: Session, speech: Pcm, sample_rate: int, figures: Figures, begins_at: float, seed: int
+        self,
+        session: Session,
+        speech: Pcm,
+        sample_rate: int,
+        figures: Figures,
+        begins_at: float,
+        ends_at: float,
+        seed: int,
     ) -> None:
         self._session = session
         self._speech = speech
         self._sample_rate = sample_rate
         self._figures = figures
         self._begins_at = begins_at
+        self._ends_at = ends_at
         self._random = random.Random(seed)  # noqa: S311 - no secrets are made of it
         self._over = asyncio.Event()
         self._interrupted_at: float | None = None
         session.emit = self._emit
         session.on_shown = self._on_shown
 
-    async def run(self, ends_at: float) -> None:
-        """Speaks until ``time.monotonic()`` is ``ends_at``, and to the end of what it says then."""
+    async def run(self) -> None:
+        """Speaks until ``ends_at``, and to the end of what it says then."""
         await asyncio.sleep(self._random.uniform(0, 1))
         n_spoken = 0
-        while time.monotonic() < ends_at:
+        while time.monotonic() < self._ends_at:
             n_spoken += 1
             self._over.clear()
             await self._say(self._random.uniform(*UTTERANCE_S), interrupted=n_spoken % EVERY_NTH_INTERRUPTED == 0)
@@ -79,7 +87,7 @@ class Speaker:
         silent = not shown.frame.sound[-1]
         if interrupted_at and silent:
             self._interrupted_at = None
-        if now < self._begins_at:
+        if not self._begins_at <= now < self._ends_at:
             return
         figures.frames += 1
         figures.repeated_frames += shown.repeated

@@ -138,7 +138,7 @@ def test_bench_prints_one_json_object(avatars: Path, speech: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
-    assert figures["frames"] >= 75
+    assert figures["frames"] > 25
     assert set(figures["lateness_ms"]) == {"p50", "p95", "p99"}
     assert {"event loop", "encoders", "speech encoder", "mouth", "composition"} <= set(figures["cpu"])
     assert {

@@ -27,7 +27,7 @@ async def test_sessions_are_measured_whatever_they_publish_to(
     subject: Subject, publisher: str, encodes: bool, tmp_path: Path
 ) -> None:
     figures = await run(subject, 2, 2, audience_of(publisher, tmp_path))
-    assert figures.frames >= 2 * 2 * 25
+    assert 25 < figures.frames <= 2 * 2 * 25 + 60  # those that were late before are shown all at once
     assert 0 < figures.spoken_frames < figures.frames
     assert {"event loop", "composition", "speech encoder", "mouth"} <= set(figures.cpu)
     assert ("encoders" in figures.cpu) is encodes
@@ -44,7 +44,7 @@ async def test_one_run_is_measured_as_the_command_line_asks(subject: Subject) ->
         found = await measure.ran(1, 1, lambda done, total: told.append((done, total)))
         assert not os.listdir(measure.folder)
     assert (found.sessions, found.confirmed.publisher) == (1, "recording")
-    assert told[-1] == (1, 1)
+    assert told[-1][0] >= told[-1][1] > 0
 
 
 def test_what_cannot_be_measured_is_refused() -> None:
