@@ -11,6 +11,8 @@ logarithm, and fixed constants that bring speech to about zero mean and unit var
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,8 +41,7 @@ class LogMel:
         self.hop = sample_rate * HOP_MS // 1000
         self._n_window = sample_rate * WINDOW_MS // 1000
         self._n_fft = round(sample_rate / _BIN_HZ)
-        window = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(self._n_window) + 0.5) / self._n_window)
-        self._window = np.asarray(window / window.sum(), np.float32)
+        self._window = _window(self._n_window)
         self._bands = _mel_bands()
         self._kept = np.zeros(self._n_window - self.hop, np.float32)
 
@@ -80,8 +81,16 @@ def log_mel(samples: NDArray[np.int16] | NDArray[np.float32], sample_rate: int) 
     return LogMel(sample_rate).push(samples)
 
 
+@cache
+def _window(n: int) -> NDArray[np.float32]:
+    """Hann's, of ``n`` samples that add up to 1; read-only, for it is the same one for all who hear."""
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(n) + 0.5) / n)
+    return _read_only(window / window.sum())
+
+
+@cache
 def _mel_bands() -> NDArray[np.float32]:
-    """Weights (n_bins, 80) of the bins from 0 Hz up in each band; each band's weights add up to 1."""
+    """Weights (n_bins, 80) of the bins from 0 Hz up in each band; each band's weights add up to 1; read-only."""
     lowest, highest = 2595 * np.log10(1 + LOWEST_HZ / 700), 2595 * np.log10(1 + HIGHEST_HZ / 700)
     edges_hz = 700 * (10 ** (np.linspace(lowest, highest, N_MELS + 2) / 2595) - 1)
     bins_hz = np.arange(0, HIGHEST_HZ + 2 * _BIN_HZ, _BIN_HZ)[:, None]
@@ -89,4 +98,10 @@ def _mel_bands() -> NDArray[np.float32]:
     rising = (bins_hz - centre) / np.maximum(centre - low, _BIN_HZ)
     falling = (bins_hz - centre) / np.maximum(high - centre, _BIN_HZ)
     weights = np.clip(1 - np.where(bins_hz < centre, -rising, falling), 0, None)
-    return np.asarray(weights / weights.sum(axis=0), np.float32)
+    return _read_only(weights / weights.sum(axis=0))
+
+
+def _read_only(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    array = np.asarray(values, np.float32)
+    array.setflags(write=False)
+    return array

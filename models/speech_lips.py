@@ -101,8 +101,8 @@ class SpeechLips:
 
 def windows(features: NDArray[np.float32], window: int) -> NDArray[np.float32]:
     """What the encoder hears at the moments that are averaged, float32 (n, window, 80), the newest last."""
-    every = np.lib.stride_tricks.sliding_window_view(features, window, axis=0).swapaxes(1, 2)
-    return np.asarray(every[:: SMOOTHING_STEP_MS // HOP_MS], np.float32)
+    starts = range(0, len(features) - window + 1, SMOOTHING_STEP_MS // HOP_MS)
+    return np.stack([features[start : start + window] for start in starts])
 
 
 def smoothed(articulations: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -12,7 +12,14 @@ import pytest
 from numpy.typing import NDArray
 
 from avatar.timeline import Timeline
-from server.publishers.live_encoding import PACKET_MS, LiveEncoder, LiveSoundEncoder, LiveVideoEncoder, VideoCodec
+from server.publishers.live_encoding import (
+    BITS_PER_PIXEL,
+    PACKET_MS,
+    LiveEncoder,
+    LiveSoundEncoder,
+    LiveVideoEncoder,
+    VideoCodec,
+)
 from tests.server.show import Show, delay, number_on
 
 DECODERS = {"H264": "h264", "VP8": "vp8"}
@@ -54,6 +61,23 @@ def test_one_can_begin_to_watch_at_a_whole_picture(codec: VideoCodec) -> None:
     packets = [encoder.encode(f.picture, f.tick, whole=f.tick.index == 20)[0] for f in show.frames(40)]
     assert [i for i, packet in enumerate(packets) if packet.is_keyframe] == [0, 20]
     assert seen(codec, packets[20:]) == list(range(20, 40))
+
+
+def test_noise_is_sent_at_a_bounded_rate_before_long() -> None:
+    show, rng = Show(), np.random.default_rng(1)
+    encoder = LiveVideoEncoder("H264", show.size, show.timeline)
+    packets = []
+    for frame in show.frames(100):
+        noisy = rng.integers(0, 255, frame.picture.shape, np.uint8)
+        packets += encoder.encode(noisy, frame.tick, whole=False)
+    assert len(packets) == 100
+    assert [i for i, packet in enumerate(packets) if packet.is_keyframe][0] == 0
+    decoder = av.CodecContext.create("h264", "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    assert len([1 for packet in packets for _ in decoder.decode(packet)] + decoder.decode(None)) == 100
+    bound = BITS_PER_PIXEL * show.size.width * show.size.height
+    assert np.mean([8 * packet.size for packet in packets[:5]]) > 3 * bound
+    assert np.mean([8 * packet.size for packet in packets[50:]]) < 1.2 * bound
 
 
 @pytest.mark.parametrize("rate", [16000, 24000, 48000])
