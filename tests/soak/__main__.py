@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -47,11 +48,13 @@ def special(avatars: Path, folder: Path, progress: Told) -> list[Figure]:
     return [Figure(f"exit status of {STRANGERS}", done.returncode, most=0)]
 
 
-def on_a_server(folder: Path, run: Callable[[ServerProcess], Awaitable[list[Figure]]], avatars: Path) -> list[Figure]:
-    """The run against a server in a process of its own, which records and lets in as many as fit."""
+def on_a_server(
+    folder: Path, run: Callable[[ServerProcess], Awaitable[list[Figure]]], avatars: Path, **settings: str
+) -> list[Figure]:
+    """The run against a server in a process of its own, which records and, if not told otherwise, avoids overload."""
 
     async def served() -> list[Figure]:
-        async with ServerProcess(avatars, folder, RECORDS) as server:
+        async with ServerProcess(avatars, folder, RECORDS | settings) as server:
             return await run(server)
 
     return asyncio.run(served())
@@ -67,7 +70,8 @@ def long_runs(minutes: float = MINUTES) -> dict[str, Run]:
 
     def swap(avatars: Path, folder: Path, told: Told) -> list[Figure]:
         other = load.copied(EMBEDDED / "ava", folder / "avatars" / "other")
-        return on_a_server(folder, lambda server: load.swap(server, "ava", other, progress=told), other.parent)
+        run = partial(load.swap, avatar_id="ava", other=other, progress=told)
+        return on_a_server(folder, run, other.parent, overload="ignored")  # nobody refuses the new version
 
     def startup(avatars: Path, folder: Path, told: Told) -> list[Figure]:
         return asyncio.run(load.startup(lambda: ServerProcess(folder, folder, RECORDS), "ava", progress=told))
