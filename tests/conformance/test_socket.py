@@ -6,7 +6,9 @@ import asyncio
 import json
 import struct
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -15,6 +17,13 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from models.loading import Catalogue
+from server.inference import Inference
+from server.load.monitor import Monitor
+from server.metrics import Metrics
+from server.pacing import MonotonicClock
+from server.session import Session
+from server.start_request import StartRequest
 from server.tokens import SessionTokens
 from tests.conformance.rows import row
 from tests.server.running import START, Caller, Listener, Running, calling, running
@@ -484,3 +493,25 @@ async def beat(caller: Caller) -> None:
     while True:
         await caller.send("heartbeat")
         await asyncio.sleep(0.2)
+
+
+@row(
+    LIFE, "the machine has too much to do", "`level_changed` with `from` and `to`: fewer mouths are drawn; it speaks on"
+)
+async def test_who_has_fewer_mouths_is_told(tiny_avatar: Path) -> None:
+    loaded = Catalogue([tiny_avatar]).load("tiny")
+    monitor = Monitor(Metrics(), lambda: 0.0)
+    with Inference() as inference:
+
+        async def open_session(request: StartRequest, session_id: str) -> Session:
+            session = Session(session_id, loaded.bundle, loaded.model, inference, [], MonotonicClock())
+            session.on_shown = lambda shown: monitor.note(replace(shown, late=True))
+            monitor.join(session)
+            return session
+
+        async with running(open_session, room=monitor) as server, monitor, calling(await server.start()) as caller:
+            for before, after in (("full", "half rate"), ("half rate", "body only")):
+                assert await caller.event("level_changed") == {"event": "level_changed", "from": before, "to": after}
+            await caller.voice(TONE.tobytes(), rate=48_000)
+            await caller.send("voice_end")
+            assert (await caller.event("speak_ended"))["played_ms"] == 1000
