@@ -35,7 +35,7 @@ EMBEDDED = Path(__file__).parent / "embedded"
 SHARED_ENCODER = EMBEDDED / "speech_encoder.onnx"
 
 LOOK_BYTES = 2**29
-"""Memory for what networks have seen in frames of footage: 400 kB for each of 192x192, 190 MB for all of `ava`."""
+"""Memory for what networks have seen in frames of footage: 400 kB for each of 192x192, if the renderer has a U-Net."""
 
 OpenNetwork = Callable[[Path], Network]
 
@@ -96,8 +96,8 @@ class Entry:
 def speech_lips(folder: Path, manifest: Manifest, open_network: OpenNetwork, looks: Looks) -> LipSyncModel:
     """A speech encoder, the avatar's own or the shared one, and the avatar's mouth renderer.
 
-    Both in bf16 where the CPU has it: the encoder takes half of the time, and no articulation was ever more than 0.012
-    off; mouths are the same to 58 dB.
+    Both in bf16 where the CPU has it: half to two thirds of the time. No articulation was ever more than 0.012 off, and
+    mouths are the same to 59 dB.
     """
     lipsync = manifest.lipsync
     assert lipsync is not None  # noqa: S101 — asked for by its kind

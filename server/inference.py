@@ -26,9 +26,18 @@ TOGETHER_NS = 20_000_000
 the same session renders ahead, for which its next frame would have to wait."""
 
 
+GATHER_S = 0.001
+"""How long a thread waits for more mouths to draw with those that there are: until none has come for so long. Sessions
+share a beat and ask one after the other."""
+
+
 def threads_for(wanted: int = 0) -> int:
-    """How many inference threads there should be; 0 decides by the machine."""
-    return wanted or max(1, n_cores() // 2)
+    """How many inference threads there should be; 0 decides by the machine.
+
+    That is two thirds of its cores, rounded up: about that share of what a speaking session costs is spent in them.
+    With one thread less on two cores, the second core would be half idle when the first can do no more.
+    """
+    return wanted or -(-2 * n_cores() // 3)
 
 
 Compose = Callable[[Rgb], Picture]
@@ -54,15 +63,15 @@ class _Request:
 class Inference:
     """Draws mouths in batches: the most urgent first, together with what is due at about the same time.
 
-    Speech of different avatars is heard together if the same encoder hears it; mouths are painted by avatar. As many
-    threads as there are take their share of what waits, and one core each.
+    Speech of different avatars is heard together if the same encoder hears it; mouths are painted by avatar. Each
+    thread draws a batch of its own, on one core.
 
     The queue needs no bound of its own: a session never has more than its few frames of lead in it.
 
     Args:
         n_threads: how many batches are drawn at the same time.
-        max_batch: the most mouths in one of them. Four take three quarters of the processor time that they take one by
-            one, more are no cheaper, and something urgent may have to wait for them.
+        max_batch: the most mouths in one of them. Four take half of the processor time that they take one by one, more
+            are hardly cheaper, and something urgent may have to wait for them.
     """
 
     def __init__(self, n_threads: int = 1, max_batch: int = 4) -> None:
@@ -71,7 +80,6 @@ class Inference:
         self._changed = threading.Condition()
         self._closing = False
         self._n_drawing = 0
-        self._n_idle = 0
         self.busy_s = 0.0
         """For how long the threads have worked, on average."""
         self.batches: Counter[int] = Counter()
@@ -136,17 +144,17 @@ class Inference:
                 self.busy_s += (time.monotonic() - began) / len(self._threads)
 
     def _next_batch(self) -> list[_Request]:
-        """Waits for work; an empty list means that there will be none."""
+        """Waits for work, and a moment for more to do with it; an empty list means that there will be none."""
         with self._changed:
+            n = 0
             while True:
                 self._requests = [request for request in self._requests if not request.answer.cancelled()]
-                if self._requests:
+                if len(self._requests) >= self._max_batch or 0 < len(self._requests) == n:
                     break
-                if self._closing:
+                n = len(self._requests)
+                if not n and self._closing:
                     return []
-                self._n_idle += 1
-                self._changed.wait()
-                self._n_idle -= 1
+                self._changed.wait(GATHER_S if n else None)
             batch = self._choose()
             chosen = set(map(id, batch))
             self._requests = [request for request in self._requests if id(request) not in chosen]
@@ -155,15 +163,10 @@ class Inference:
 
     def _choose(self) -> list[_Request]:
         """What is most urgent, and what goes with it: its own avatar's mouths before those of others."""
-        first = min(self._requests, key=_deadline)
+        first = min(self._requests, key=lambda request: request.deadline_ns)
         due = [request for request in self._requests if request.deadline_ns <= first.deadline_ns + TOGETHER_NS]
-        share = -(-len(due) // (1 + self._n_idle))
         due.sort(key=lambda request: (request.model is not first.model, request.deadline_ns))
-        return due[: min(share, self._max_batch)]
-
-
-def _deadline(request: _Request) -> int:
-    return request.deadline_ns
+        return due[: self._max_batch]
 
 
 def _ear(request: _Request) -> object:

@@ -122,7 +122,7 @@ class Looking(nn.Module):
         self.window_entry = nn.Conv2d(12, inner, 3, padding=1)
         self.window_seer = _Residual(inner)
 
-        self.likeness = nn.Linear(3 * (config.patch // 8) ** 2, config.n_likeness)
+        self.likeness = likeness_of(config)
 
     def look(self, crop: Tensor) -> tuple[Tensor, ...]:
         """What the image half sees in crops (b, 3, patch, patch), 0–255: 1/4, 1/8, 1/16; window; likeness."""
@@ -132,8 +132,7 @@ class Looking(nn.Module):
             image = seer(entry(functional.relu(image) if seen else image))
             seen.append(image)
         near = functional.pixel_unshuffle(colours[:, :, window.rows, window.columns], 2)
-        likeness = self.likeness(functional.avg_pool2d(colours, 8).flatten(1)).clamp(-LIKENESS, LIKENESS)
-        return (*seen, self.window_seer(self.window_entry(near)), likeness)
+        return (*seen, self.window_seer(self.window_entry(near)), alike(self.likeness, colours))
 
 
 class MouthRenderer(Looking):
@@ -224,6 +223,16 @@ class MouthRenderer(Looking):
         image = crop.permute(0, 3, 1, 2).to(articulation.dtype)
         patch = self.paint(image, self.look(image), articulation)
         return patch.clamp(0, WHITE).round().to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def likeness_of(config: RendererConfig) -> nn.Linear:
+    """What tells a likeness of crops at an eighth of their size."""
+    return nn.Linear(3 * (config.patch // 8) ** 2, config.n_likeness)
+
+
+def alike(likeness: nn.Linear, colours: Tensor) -> Tensor:
+    """The likeness (b, n) of colours (b, 3, patch, patch), ±1."""
+    return cast(Tensor, likeness(functional.avg_pool2d(colours, 8).flatten(1))).clamp(-LIKENESS, LIKENESS)
 
 
 def gate(articulation: Tensor) -> Tensor:

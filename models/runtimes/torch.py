@@ -14,18 +14,20 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from avatar.errors import BundleError
-from models.nets.mouth_halves import SEEN, DrawingHalf, ImageHalf
+from models.nets.mouth_halves import SEEN, DraftHalf, DrawingHalf, ImageHalf, LikenessHalf
 from models.nets.mouth_renderer import MouthRenderer
 from models.nets.speech_encoder import SpeechEncoder, SpeechWindow
 from models.runtimes.network import Precision, Shape
 
-ARCHITECTURES: Mapping[tuple[str, ...], Callable[[], nn.Module]] = {
-    ("mel",): lambda: SpeechWindow(SpeechEncoder()),
-    ("crop", "articulation"): MouthRenderer,
-    ("crop",): ImageHalf,
-    ("blocks", *SEEN, "articulation"): DrawingHalf,
+ARCHITECTURES: Mapping[tuple[tuple[str, ...], tuple[str, ...]], Callable[[], nn.Module]] = {
+    (("mel",), ("articulation", "visemes")): lambda: SpeechWindow(SpeechEncoder()),
+    (("crop", "articulation"), ("patch",)): MouthRenderer,
+    (("crop",), SEEN): ImageHalf,
+    (("blocks", *SEEN, "articulation"), ("patch",)): DrawingHalf,
+    (("crop",), ("likeness",)): LikenessHalf,
+    (("blocks", "likeness", "articulation"), ("patch",)): DraftHalf,
 }
-"""What a file holds, told by the names of its inputs."""
+"""What a file holds, told by the names of its inputs and outputs."""
 
 HALF_SUFFIXES = ("_fp16", "_half")
 """Of the names of weights that are stored in half precision."""
@@ -46,11 +48,11 @@ class TorchNetwork:
         model = onnx.load(str(path))
         self.inputs = {value.name: _shape(value) for value in model.graph.input}
         self.outputs = {value.name: _shape(value) for value in model.graph.output}
-        takes = tuple(self.inputs)
-        if takes not in ARCHITECTURES:
-            known = "; ".join(", ".join(inputs) for inputs in ARCHITECTURES)
-            raise BundleError(f"{path.name} takes {', '.join(takes)}; torch runs networks that take {known}")
-        module = ARCHITECTURES[takes]()
+        ports = tuple(self.inputs), tuple(self.outputs)
+        if ports not in ARCHITECTURES:
+            known = "; ".join(_written(*each) for each in ARCHITECTURES)
+            raise BundleError(f"{path.name} makes {_written(*ports)}; torch runs networks that make {known}")
+        module = ARCHITECTURES[ports]()
         try:
             module.load_state_dict(_weights(model, module))
         except (KeyError, RuntimeError) as error:
@@ -85,6 +87,10 @@ def _weights(model: onnx.ModelProto, module: nn.Module) -> dict[str, Tensor]:
         name: torch.from_numpy(numpy_helper.to_array(stored[name]).astype(np.float32)).reshape(value.shape)
         for name, value in module.state_dict().items()
     }
+
+
+def _written(inputs: tuple[str, ...], outputs: tuple[str, ...]) -> str:
+    return f"{', '.join(outputs)} of {', '.join(inputs)}"
 
 
 def _shape(value: onnx.ValueInfoProto) -> Shape:

@@ -24,7 +24,8 @@ THREADS: Mapping[str, str] = {
     "encod": "encoders",
     "asyncio": "thread pool",
 }
-"""Stages by how the names of their threads begin. Threads that Python does not know are ``NATIVE``."""
+"""Stages by how the names of their threads begin. Threads that Python does not know are ``NATIVE``: networks
+run in such threads where there are several inference threads, else in the inference thread itself."""
 
 
 class NetworkTimes:

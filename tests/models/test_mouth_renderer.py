@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 
 import cv2
@@ -17,7 +18,7 @@ from avatar.lipsync import Crop
 from models.loading import Catalogue
 from models.looks import Looks
 from models.making.mouth.evaluation import draw, draw_held_out, sheet
-from models.making.mouth.export import export_halves
+from models.making.mouth.export import export_halves, needs_unet
 from models.making.mouth.lessons import Lessons
 from models.making.mouth.measures import psnr, ssim
 from models.making.mouth.motion import measure_motion, mouth_mask
@@ -134,6 +135,30 @@ def test_the_exported_halves_leave_a_resting_mouth_as_it_is(
     assert served.patch == Size(48, 48)
     patches = served.paint([Crop(crop, "talk", i) for i, crop in enumerate(crops)], np.zeros((3, 7), np.float32))
     np.testing.assert_array_equal(patches, crops)
+
+
+@pytest.fixture(scope="module")
+def dead(network: MouthRenderer) -> MouthRenderer:
+    """The same network, of whose U-Net training has left nothing but the last biases."""
+    dead = deepcopy(network)
+    with torch.no_grad():
+        for name, parameter in dead.named_parameters():
+            if name.startswith(("face_out", "window_out")):
+                parameter.copy_(torch.linspace(-0.1, 0.2, len(parameter)) if name.endswith("bias") else 0 * parameter)
+    return dead
+
+
+def test_a_unet_that_adds_nothing_is_left_out(
+    network: MouthRenderer, dead: MouthRenderer, crops: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    said = TARGETS[[2, 7, 11]]
+    assert needs_unet(network, crops, said)
+    assert not needs_unet(dead, crops, said)
+    n_bytes = export_halves(dead, tmp_path, unet=False)
+    assert n_bytes < export_halves(network, tmp_path / "with") - 20_000
+    found = compare(dead, tmp_path, crops, said, precisions=["f32"], n_timed=1)[0]
+    assert found.largest <= 1
+    assert found.mean < 0.1
 
 
 def test_a_window_off_the_grid_is_refused() -> None:

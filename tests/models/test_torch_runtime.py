@@ -6,12 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from avatar.errors import BundleError
 from models.loading import EMBEDDED, SHARED_ENCODER
+from models.making.mouth.export import export_halves
 from models.manifest import read_manifest
+from models.nets.mouth_renderer import MouthRenderer
+from models.renderers import LOOK, PAINT
 from models.runtimes.openvino import OpenVinoNetwork
 from models.runtimes.torch import TorchNetwork
 
@@ -43,6 +48,21 @@ def inputs_of(network: TorchNetwork, n: int) -> dict[str, NDArray[Any]]:
     return made
 
 
+@pytest.fixture(scope="module")
+def with_unet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both halves of a renderer that learned nothing, with its U-Net."""
+    folder, renderer = tmp_path_factory.mktemp("renderer"), MouthRenderer()
+    for parameter in renderer.parameters():
+        torch.nn.init.normal_(parameter, std=0.02)
+    export_halves(renderer, folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", [LOOK, PAINT])
+def test_torch_draws_with_a_unet_what_openvino_draws(with_unet: Path, name: str) -> None:
+    test_torch_gives_what_openvino_gives(with_unet / name)
+
+
 @NETWORKS
 def test_torch_gives_what_openvino_gives(path: Path) -> None:
     one, other = TorchNetwork(path, precision="f32"), OpenVinoNetwork(path, precision="f32")
@@ -72,10 +92,16 @@ def test_a_network_of_somebody_else_is_refused(tiny_avatar: Path) -> None:
         TorchNetwork(tiny_avatar / "weights" / "mouth.onnx")
 
 
+def test_a_network_that_makes_something_else_is_refused(tmp_path: Path) -> None:
+    encoder = onnx.load(str(SHARED_ENCODER))
+    del encoder.graph.output[1]
+    onnx.save(encoder, str(tmp_path / "encoder.onnx"))
+    with pytest.raises(BundleError, match=r"encoder\.onnx makes articulation of mel; torch runs networks that make .*"):
+        TorchNetwork(tmp_path / "encoder.onnx")
+
+
 @pytest.mark.gpu
 def test_on_cuda_in_bf16_the_mouth_stays_within_a_few_grey_levels() -> None:
-    import torch
-
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     _, path = halves()

@@ -31,10 +31,12 @@ class Counting:
         self.ear = ear or Ear()
         self.batches: list[list[int]] = []
         self.threads: set[str] = set()
+        self.n_waiting = 0
         self.gate = threading.Event()
         self.gate.set()
 
     def hear(self, batch: Sequence[MouthJob]) -> NDArray[np.float32]:
+        self.n_waiting += 1
         self.gate.wait(10)
         self.ear.batches.append([value(job) for job in batch])
         if any(job.openness < -1 for job in batch):
@@ -141,22 +143,30 @@ async def test_the_avatar_of_the_most_urgent_fills_the_batch_before_others() -> 
     assert other.batches == [[1, 2]]
 
 
-async def test_threads_share_what_waits() -> None:
+async def test_what_is_asked_for_one_after_the_other_is_drawn_together() -> None:
+    model = Counting()
+    with Inference() as inference:
+        answers = []
+        for i in range(3):
+            answers.append(inference.draw(model, job(i), composed, i))
+            await asyncio.sleep(0)
+        await asyncio.gather(*answers)
+    assert model.batches == [[0, 1, 2]]
+
+
+async def test_each_thread_draws_a_batch_of_its_own() -> None:
     model = Counting()
     model.gate.clear()
-    with Inference(n_threads=2) as inference:
-        blocked = [inference.draw(model, job(8 + i), composed, i) for i in range(2)]
-        await asyncio.sleep(0.05)
-        model.gate.set()
-        await asyncio.gather(*blocked)
-        model.gate.clear()
+    with Inference(n_threads=2, max_batch=2) as inference:
         answers = [inference.draw(model, job(i), composed, i) for i in range(4)]
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(10):
+            while model.n_waiting < 2:  # noqa: ASYNC110 - threads tell, not tasks
+                await asyncio.sleep(0.01)
         model.gate.set()
         await asyncio.gather(*answers)
         await idle(inference)
     assert model.threads == {"inference-0", "inference-1"}
-    assert sorted(value for batch in model.batches for value in batch) == [0, 1, 2, 3, 8, 9]
+    assert sorted(model.batches) == [[0, 1], [2, 3]]
 
 
 async def test_a_cancelled_request_is_not_drawn() -> None:

@@ -134,25 +134,36 @@ def evaluate(
 def export(
     checkpoint: Checkpoint_,
     out: Annotated[Path, typer.Option(help="Folder for the ONNX files of both halves.")],
-    mouths: Annotated[Path | None, typer.Option(help="Mouths to compare runtimes on.")] = None,
+    mouths: Annotated[
+        Path | None, typer.Option(help="Mouths to compare runtimes on, and to tell whether the U-Net is needed.")
+    ] = None,
 ) -> None:
-    """Write both halves of the averaged network as ONNX and compare them with the original in OpenVINO."""
-    from models.making.mouth.export import export_halves
+    """Write both halves of the averaged network as ONNX and compare them with the original in OpenVINO.
+
+    A U-Net that moves no pixel of the mouths by more than a level is left out.
+    """
+    from models.making.mouth.export import export_halves, needs_unet
     from models.making.mouth.regions import Mouths
     from models.making.mouth.runtime_check import compare
     from models.making.mouth.training import load_renderer
 
-    network = load_renderer(checkpoint)
-    console = Console()
-    console.print(f"{out}: {export_halves(network, out) / 1e6:.2f} MB")
-    if mouths is not None:
-        regions = [(pose.rest, pose.spoken[0]) for pose in Mouths(mouths).read()[-16:]]
-        crops = np.stack([rest.crop(PATCH) for rest, _ in regions])
-        for found in compare(network, out, crops, np.stack([spoken.articulation for _, spoken in regions])):
-            console.print(
-                f"OpenVINO {found.precision}: largest difference {found.largest}, mean {found.mean:.4f} levels; "
-                f"{found.milliseconds:.2f} ms a mouth on one thread"
-            )
+    network, console = load_renderer(checkpoint), Console()
+    if mouths is None:
+        console.print(f"{out}: {export_halves(network, out) / 1e6:.2f} MB")
+        return
+    regions = [(pose.rest, pose.spoken[0]) for pose in Mouths(mouths).read()[-16:]]
+    crops = np.stack([rest.crop(PATCH) for rest, _ in regions])
+    articulations = np.stack([spoken.articulation for _, spoken in regions])
+    unet = needs_unet(network, crops, articulations)
+    n_bytes = export_halves(network, out, unet=unet)
+    console.print(
+        f"{out}: {n_bytes / 1e6:.2f} MB, {'with the U-Net' if unet else 'without the U-Net: it adds nothing'}"
+    )
+    for found in compare(network, out, crops, articulations):
+        console.print(
+            f"OpenVINO {found.precision}: largest difference {found.largest}, mean {found.mean:.4f} levels; "
+            f"{found.milliseconds:.2f} ms a mouth on one thread"
+        )
 
 
 @app.command()
