@@ -16,6 +16,7 @@ from avatar.errors import AvatarError, AvatarNotFound
 from server.errors import CapacityExceeded, Draining, InvalidToken, SessionNotFound, TooManyStarts, Unavailable
 from server.limits import Allowance
 from server.live_session import Ending, LiveSession, Performing
+from server.load.capacity import seconds
 from server.load.turnover import Turnover
 from server.metrics import Metrics
 from server.settings import Settings
@@ -134,7 +135,7 @@ class Sessions:
         own = self.of_owner(owner)
         before = [live for live in own if _place(live.request) == _place(request)]
         n_others, next_end_s = len(self) - len(before), self._turnover.next_end_s(self._now())
-        retry_after_s = Unavailable.retry_after_s if next_end_s is None else math.ceil(next_end_s)
+        retry_after_s = Unavailable.retry_after_s if next_end_s is None else seconds(next_end_s)
         most, most_of_key = self._settings.max_sessions, self._settings.max_sessions_per_key
         if most and n_others >= most:
             raise CapacityExceeded(f"{len(self)} of {most} sessions are in use", retry_after_s)

@@ -243,3 +243,13 @@ async def test_a_session_that_does_not_leave_is_cancelled_when_the_server_shuts_
             pass
         ended = asyncio.get_running_loop().time()
     assert asyncio.get_running_loop().time() - ended < 3
+
+
+async def test_a_full_server_says_how_soon_sessions_ended_lately() -> None:
+    async with running(max_sessions=1) as server:
+        for _ in range(4):
+            await server.stop(await server.start())
+        await server.start()
+        refused = await server.http.post("/session/start", json=START)
+        assert refused.status_code == 503
+        assert 1 <= int(refused.headers["retry-after"]) <= 5  # ten where nothing is known

@@ -61,7 +61,7 @@ def on_a_server(
 
 
 RECORDS = {"publishers": "recording", "overload": "avoided"}
-MINUTES = 5.0
+MINUTES = 4.0
 """Of ``steady``, unless it is told otherwise."""
 
 
