@@ -20,6 +20,7 @@ from models.making.evaluate.seen import Judge
 from models.making.evaluate.sounds import SOUNDS
 from models.making.look.crossing_sheet import crossing_sheet, crossings
 from models.making.speech.corpus import Recorded
+from models.making.speech.report import KNOWN_WORDS
 from models.making.speech.utterances import SAMPLE_RATE, Phone, Utterance
 
 FPS = 25
@@ -167,7 +168,7 @@ def test_bars_are_met_at_their_bound_and_missed_beyond() -> None:
 
 def test_the_page_says_yes_no_and_what_was_not_measured(programme: Programme) -> None:
     judge = Judge(lips(programme), programme)
-    seen = {"human": judge.speech(programme.spoken)}
+    seen = {KNOWN_WORDS: judge.speech(programme.spoken)}
     music = programme.pieces[-1]
     sounds = {"music": judge.rest(music.start_s, music.end_s)}
     text = page(Figures(["about"], seen=seen, sounds=sounds, skipped=["d2: no voices"]), {"Lag": "lips/lag.png"})

@@ -61,16 +61,16 @@ def border_bars(borders: BorderFigures) -> list[Bar]:
     return [at_most(what, borders_seen.BAR, borders.ratio)]
 
 
-def human_bars(human: Score) -> list[Bar]:
-    """The speech encoder alone, on human speech."""
+def encoder_bars(known: Score) -> list[Bar]:
+    """The speech encoder alone, on every recording whose words are known."""
     return [
-        at_least("d · human speech, encoder: frames right", 0.66, human.frame_accuracy),
-        at_least("d · … macro-F1", 0.61, human.macro_f1),
-        at_least("d · … closures found", 0.88, human.closure_recall),
-        at_least("d · … closures right", 0.62, human.closure_precision),
-        at_most("d · … open vowels shut", 0.015, human.open_vowels_shut, percent),
-        at_least("d · … aperture r", 0.82, human.aperture_r),
-        within("d · … lag", 10, human.lag_ms),
+        at_least("d · known words, encoder: frames right", 0.66, known.frame_accuracy),
+        at_least("d · … macro-F1", 0.61, known.macro_f1),
+        at_least("d · … closures found", 0.88, known.closure_recall),
+        at_least("d · … closures right", 0.62, known.closure_precision),
+        at_most("d · … open vowels shut", 0.015, known.open_vowels_shut, percent),
+        at_least("d · … aperture r", 0.82, known.aperture_r),
+        within("d · … lag", 10, known.lag_ms),
     ]
 
 
@@ -83,14 +83,14 @@ def unseen_bars(unseen: Score) -> list[Bar]:
     ]
 
 
-def film_bars(human: SeenSpeech) -> list[Bar]:
-    """Lips in the film against the phones of human speech."""
+def film_bars(known: SeenSpeech) -> list[Bar]:
+    """Lips in the film against the phones of every recording whose words are known."""
     return [
-        at_least("d3 · human speech, film: aperture r", 0.65, human.aperture_r),
-        at_least("d3 · … closures found", 0.85, human.closure_recall),
-        at_most("d3 · … open vowels shut", 0.05, human.open_vowels_shut, percent),
-        at_most("e · … r with other words", 0.15, abs(human.swapped_r)),
-        within("f · … lips later than sound", 20, human.lag_ms),
+        at_least("d3 · known words, film: aperture r", 0.65, known.aperture_r),
+        at_least("d3 · … closures found", 0.85, known.closure_recall),
+        at_most("d3 · … open vowels shut", 0.05, known.open_vowels_shut, percent),
+        at_most("e · … r with other words", 0.15, abs(known.swapped_r)),
+        within("f · … lips later than sound", 20, known.lag_ms),
     ]
 
 

@@ -30,7 +30,7 @@ from models.making.seams.borders_seen import SAMPLE_RATE, judge_borders
 from models.making.seams.joins_seen import judge_joins
 from models.making.seams.script import scripted_session
 from models.making.seams.sheets import borders_sheet, joins_sheet
-from models.making.speech.report import figures_of
+from models.making.speech.report import KNOWN_WORDS, figures_of
 from models.manifest import sha256_of
 from models.speech_files import read_speech, resampled
 from models.speech_lips import SpeechLips
@@ -108,7 +108,7 @@ def _sets(programme: Programme) -> dict[str, list[Piece]]:
         "human": programme.of("human"),
         "more human": programme.of("more human"),
         "neural": programme.of("neural"),
-        "human, more human and neural": programme.of("human", "more human", "neural"),
+        KNOWN_WORDS: programme.of("human", "more human", "neural"),
         "unseen synthetic": programme.of("synthetic"),
     }
     return {name: pieces for name, pieces in sets.items() if pieces}
@@ -116,7 +116,7 @@ def _sets(programme: Programme) -> dict[str, list[Piece]]:
 
 def _skipped(sets: Mapping[str, object], material: Material) -> list[str]:
     skipped = []
-    if "human" not in sets:
+    if KNOWN_WORDS not in sets:
         skipped.append(f"d, d3, e, f: there are no recordings with known words in {material.recordings}")
     if "unseen synthetic" not in sets:
         skipped.append("d2: there is no synthesiser (espeak-ng, flite, festival) that speaks the held-out voices")

@@ -11,8 +11,8 @@ from models.making.evaluate.bars import (
     Bar,
     border_bars,
     cost_bars,
+    encoder_bars,
     film_bars,
-    human_bars,
     join_bars,
     milliseconds,
     percent,
@@ -25,9 +25,12 @@ from models.making.evaluate.seen import SeenRest, SeenSpeech
 from models.making.seams.borders_seen import BorderFigures
 from models.making.seams.joins_seen import JoinFigures
 from models.making.speech.evaluation import Score
+from models.making.speech.report import KNOWN_WORDS
 
 NOTES = """
-Words of recordings are aligned by pocketsphinx; synthesisers tell their own timing. Closures (P B M) count as found
+Words of recordings are aligned by pocketsphinx; synthesisers tell their own timing. The bars of known words are held
+against people and neural voices together, because an agent's speech is the latter; the tables show each alone, and of
+people alone there are too few closures (P B M) to tell more than a rough figure. Closures count as found
 when the lips are closed within ±40 ms of them; "right" is the share of closed lips that belong to one. "Shut" is an
 open vowel (60 ms or more) over whose middle the lips are closed. The *encoder* is asked every 10 ms. The *film* is what
 a viewer gets: all is spoken through the protocol, the server records it, and MediaPipe Face Mesh measures the gap
@@ -67,9 +70,9 @@ class Figures:
         return [
             *(join_bars(self.joins) if self.joins else ()),
             *(border_bars(self.borders) if self.borders else ()),
-            *(human_bars(self.heard["human"]) if "human" in self.heard else ()),
+            *(encoder_bars(self.heard[KNOWN_WORDS]) if KNOWN_WORDS in self.heard else ()),
             *(unseen_bars(self.heard["unseen synthetic"]) if "unseen synthetic" in self.heard else ()),
-            *(film_bars(self.seen["human"]) if "human" in self.seen else ()),
+            *(film_bars(self.seen[KNOWN_WORDS]) if KNOWN_WORDS in self.seen else ()),
             *rest_bars(self.sounds),
             *(cost_bars(self.cost) if self.cost else ()),
         ]

@@ -16,6 +16,9 @@ from models.making.speech.coarticulation import Track
 from models.making.speech.corpus import Recorded
 from models.making.speech.evaluation import Answers, Encode, Score, answers, openvino_encoder, score, truth
 
+KNOWN_WORDS = "every recording with known words"
+"""The set that an encoder, and the lips of an avatar, are held to: people and neural voices, the typical input."""
+
 _ALIGNMENT = "2"
 """Counted up when alignment changes, so that what was kept before is not used."""
 _LONGEST_SYNTHETIC_S = 20.0
@@ -26,8 +29,8 @@ def figures_of(encoder: Path, work: Path, folder: Path, console: Console) -> dic
     """Score the encoder on each set there is.
 
     Those with known words, of ``folder`` and of ``work/recordings`` (see ``gathering``), are aligned and kept in
-    ``work/aligned``: human speech, neural voices, both. Then the synthetic voices never trained on, and the neural ones
-    kept for validation.
+    ``work/aligned``: human speech, neural voices, all of it together. Then the synthetic voices never trained on,
+    and the neural ones kept for validation.
     """
     facts = tomllib.loads(encoder.with_suffix(".toml").read_text(encoding="utf-8"))
     encode = openvino_encoder(encoder)
@@ -39,8 +42,7 @@ def figures_of(encoder: Path, work: Path, folder: Path, console: Console) -> dic
         "human": human,
         "more human": more,
         "neural": neural,
-        "human and neural": voices,
-        "human, more human and neural": [*voices, *more] if more else [],
+        KNOWN_WORDS: [*voices, *more],
         "unseen synthetic": corpus.load_all(work / "corpus", held_out=True),
         "validation": corpus.load_all(work / "validation", held_out=False),
     }
