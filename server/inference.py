@@ -34,10 +34,10 @@ share a beat and ask one after the other."""
 def threads_for(wanted: int = 0) -> int:
     """How many inference threads there should be; 0 decides by the machine.
 
-    That is two thirds of its cores, rounded up: about that share of what a speaking session costs is spent in them.
-    With one thread less on two cores, the second core would be half idle when the first can do no more.
+    That is half of its cores: a little less than half of what a speaking session costs is spent in them. On two cores a
+    second thread takes the core from the event loop and the encoders, and makes more frames late.
     """
-    return wanted or -(-2 * n_cores() // 3)
+    return wanted or max(1, n_cores() // 2)
 
 
 Compose = Callable[[Rgb], Picture]

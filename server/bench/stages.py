@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,20 +26,27 @@ THREADS: Mapping[str, str] = {
     "asyncio": "thread pool",
 }
 """Stages by how the names of their threads begin. Threads that Python does not know are ``NATIVE``: networks
-run in such threads where there are several inference threads, else in the inference thread itself."""
+run there where there are several inference threads, and share their time by how long they were waited for."""
 
 
 class NetworkTimes:
-    """Seconds of the calling thread's CPU time that networks took, by the names of their files."""
+    """Seconds that networks took, by the names of their files.
+
+    Attributes:
+        taken_s: of the calling threads' CPU time.
+        waited_s: beside that: for native threads, or for a core.
+    """
 
     def __init__(self) -> None:
-        self.taken_s: dict[str, float] = {}
+        self.taken_s: defaultdict[str, float] = defaultdict(float)
+        self.waited_s: defaultdict[str, float] = defaultdict(float)
         self._lock = threading.Lock()
 
-    def add(self, name: str, taken_s: float) -> None:
+    def add(self, name: str, taken_s: float, waited_s: float) -> None:
         """A call took so long; several threads may say so at once."""
         with self._lock:
-            self.taken_s[name] = self.taken_s.get(name, 0.0) + taken_s
+            self.taken_s[name] += taken_s
+            self.waited_s[name] += waited_s
 
     def watch(self, path: Path, network: Network) -> Network:
         """The same network, timed."""
@@ -54,11 +62,12 @@ class _Timed:
         self.outputs: Mapping[str, Shape] = network.outputs
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        began = time.thread_time()
+        began, used_s = time.monotonic(), time.thread_time()
         try:
             return self._network.run(inputs)
         finally:
-            self._times.add(self._name, time.thread_time() - began)
+            taken_s = time.thread_time() - used_s
+            self._times.add(self._name, taken_s, max(0.0, time.monotonic() - began - taken_s))
 
 
 class CpuByStage:
@@ -70,7 +79,7 @@ class CpuByStage:
         self._began = time.monotonic()
         self._process_s = time.process_time()
         self._threads_s = self._by_thread()
-        self._networks_s = dict(networks.taken_s)
+        self._networks_s, self._waited_s = networks.taken_s.copy(), networks.waited_s.copy()
 
     def read(self) -> tuple[float, dict[str, float]]:
         """CPU-seconds per second, in all and by stage; threads that have ended are in the first figure only."""
@@ -80,9 +89,12 @@ class CpuByStage:
         for thread, used_s in self._by_thread().items():
             stage = _stage(names.get(thread))
             stages[stage] = stages.get(stage, 0.0) + used_s - self._threads_s.get(thread, 0.0)
+        waited_s = {name: until - self._waited_s[name] for name, until in self._networks.waited_s.items()}
+        native_s, all_s = (stages.pop(NATIVE, 0.0) if waited_s else 0.0), max(sum(waited_s.values()), 1e-9)
         for name, taken_s in self._networks.taken_s.items():
-            stages[name] = taken_s - self._networks_s.get(name, 0.0)
+            stages[name] = taken_s - self._networks_s[name]
             stages[INFERENCE] = max(0.0, stages.get(INFERENCE, 0.0) - stages[name])
+            stages[name] += native_s * waited_s[name] / all_s
         if INFERENCE in stages:
             stages["composition"] = stages.pop(INFERENCE)  # and stacking: what is left of it beside the networks
         return process_s / seconds, {stage: used_s / seconds for stage, used_s in stages.items()}
