@@ -59,7 +59,7 @@ def test_openvino_and_onnx_runtime_agree(tiny_avatar: Path, file: str, inputs: C
 def test_a_batch_of_any_size_equals_its_members_alone(
     tiny_avatar: Path, name: str, file: str, inputs: Callable[[int], Inputs], n: int
 ) -> None:
-    network = RUNTIMES[name].open(tiny_avatar / "weights" / file, 1, "f32")
+    network = RUNTIMES[name].open(tiny_avatar / "weights" / file, 1, "f32", 1)
     whole = network.run(inputs(n))
     singles = [network.run({key: value[i : i + 1] for key, value in inputs(n).items()}) for i in range(n)]
     for output, value in whole.items():
@@ -69,7 +69,7 @@ def test_a_batch_of_any_size_equals_its_members_alone(
 
 @OPENERS
 def test_a_result_is_not_touched_by_later_calls(tiny_avatar: Path, name: str) -> None:
-    network = RUNTIMES[name].open(tiny_avatar / "weights" / "mouth.onnx", 1, "f32")
+    network = RUNTIMES[name].open(tiny_avatar / "weights" / "mouth.onnx", 1, "f32", 1)
     first = network.run(mouths(1))["patch"]
     before = first.copy()
     network.run(mouths(5))
@@ -79,7 +79,7 @@ def test_a_result_is_not_touched_by_later_calls(tiny_avatar: Path, name: str) ->
 
 @OPENERS
 def test_inputs_are_taken_read_only_and_left_as_they_are(tiny_avatar: Path, name: str) -> None:
-    network = RUNTIMES[name].open(tiny_avatar / "weights" / "mouth.onnx", 1, "f32")
+    network = RUNTIMES[name].open(tiny_avatar / "weights" / "mouth.onnx", 1, "f32", 1)
     inputs = mouths(6)
     for value in inputs.values():
         value.setflags(write=False)
@@ -89,7 +89,7 @@ def test_inputs_are_taken_read_only_and_left_as_they_are(tiny_avatar: Path, name
 
 @OPENERS
 def test_a_network_says_what_it_takes_and_gives(tiny_avatar: Path, name: str) -> None:
-    network: Network = RUNTIMES[name].open(tiny_avatar / "weights" / "mouth.onnx", 1, "auto")
+    network: Network = RUNTIMES[name].open(tiny_avatar / "weights" / "mouth.onnx", 1, "auto", 1)
     assert network.inputs == {"crop": (None, 48, 48, 3), "articulation": (None, 7)}
     assert network.outputs == {"patch": (None, 48, 48, 3)}
 
@@ -110,7 +110,7 @@ def test_compiled_batch_sizes_do_not_change_the_answer(tiny_avatar: Path) -> Non
 def test_a_file_that_is_no_network_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "mouth.onnx").write_bytes(b"no network")
     with pytest.raises(BundleError, match=r"mouth\.onnx cannot be run by O"):
-        RUNTIMES[name].open(tmp_path / "mouth.onnx", 1, "auto")
+        RUNTIMES[name].open(tmp_path / "mouth.onnx", 1, "auto", 1)
 
 
 def test_onnx_runtime_refuses_bf16(tiny_avatar: Path) -> None:
