@@ -26,7 +26,7 @@ serve: $(VENV)/.base ## the server, with a page to see and hear the avatar at /s
 test: $(VENV)/.dev system ## every test
 	$(BIN)/python -m pytest
 
-soak: $(VENV)/.dev ## long runs, as a table of bars: lost servers, generated input, ten thousand sessions, a full server (RUN='steady --minutes 30')
+soak: $(VENV)/.dev ## long runs, as a table of bars: lost servers, generated input, ten thousand sessions (RUN='startup capacity swap steady')
 	$(BIN)/python -m tests.soak $(RUN)
 
 capacity: $(VENV)/.dev ## how many sessions this machine bears, at 480 and 720 pixels; leave it alone meanwhile, some ten minutes
