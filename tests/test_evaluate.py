@@ -63,6 +63,6 @@ def test_a_film_is_judged_from_end_to_end(tiny_avatar: Path, tmp_path: Path) -> 
     assert any("d2" in reason for reason in figures.skipped)
     assert all((tmp_path / "lips" / name).stat().st_size > 1000 for name in pictures.values())
     text = page(figures, pictures)
-    assert "| d3 · human speech, film: aperture r | ≥ 0.650 |" in text
+    assert "| d3 · known words, film: aperture r | ≥ 0.650 |" in text
     assert "a · joins" in text
     assert "b · gradient" in text
