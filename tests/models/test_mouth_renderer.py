@@ -32,20 +32,8 @@ from models.pixel_blocks import in_blocks, in_pixels
 from models.renderers import LOOK, PAINT, HalvedRenderer, Renderer
 from models.runtimes.openvino import OpenVinoNetwork
 from models.speech_lips import SpeechLips
+from tests.models.small_renderer import SMALL, small_renderer
 
-SMALL = RendererConfig(
-    patch=48,
-    window=Box(8, 12, 32, 24),
-    widths=(8, 12, 16),
-    n_drawn=1,
-    window_width=8,
-    n_window=1,
-    n_full=4,
-    hidden=16,
-    n_outline=4,
-    rank=6,
-    fade_px=4,
-)
 SHIPPED = Path(__file__).parents[2] / "models" / "embedded" / "ava"
 
 torch.set_num_threads(1)
@@ -53,13 +41,7 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="module")
 def network() -> MouthRenderer:
-    """Untrained, with weights large enough that everything it does can be seen."""
-    torch.manual_seed(3)
-    network = MouthRenderer(SMALL).eval()
-    with torch.no_grad():
-        for name, parameter in network.named_parameters():
-            parameter.mul_(4 if name.startswith(("face_out", "window_out")) else 1.5)
-    return network
+    return small_renderer()
 
 
 @pytest.fixture(scope="module")

@@ -18,22 +18,20 @@ from numpy.typing import NDArray
 
 from avatar.articulation import TARGETS
 from avatar.errors import BundleError
-from avatar.geometry import Box, Size
+from avatar.geometry import Size
 from avatar.lipsync import Crop
-from models.bundles import LipSyncEntry, read_manifest, write_manifest
+from models.bundles import LipSyncEntry, Manifest, read_manifest, write_manifest
 from models.loading import Catalogue
 from models.looks import Looks
 from models.making.mouth.export import export_halves
-from models.nets.mouth_renderer import MouthRenderer, RendererConfig
+from models.nets.mouth_renderer import MouthRenderer
 from models.renderers import LOOK, PAINT, HalvedRenderer
 from models.runtimes.network import Network
 from models.runtimes.onnx import OnnxNetwork
 from models.runtimes.openvino import OpenVinoNetwork
 from models.speech_lips import SpeechLips
+from tests.models.small_renderer import small_renderer
 
-SMALL = RendererConfig(
-    48, Box(8, 12, 32, 24), (8, 12, 16), window_width=8, n_window=1, n_full=4, hidden=16, n_outline=4, rank=6, fade_px=4
-)
 LOOK_BYTES = 2 * (8 * 12 * 12 + 12 * 6 * 6 + 16 * 3 * 3 + 8 * 12 * 16 + 4)
 """What is kept of one frame, in half precision."""
 
@@ -55,13 +53,7 @@ class Counted:
 
 @pytest.fixture(scope="module")
 def network() -> MouthRenderer:
-    """Untrained, with weights large enough that everything it does can be seen."""
-    torch.manual_seed(3)
-    network = MouthRenderer(SMALL).eval()
-    with torch.no_grad():
-        for name, parameter in network.named_parameters():
-            parameter.mul_(4 if name.startswith(("face_out", "window_out")) else 1.5)
-    return network
+    return small_renderer()
 
 
 @pytest.fixture(scope="module")
@@ -186,15 +178,21 @@ class Other(Counted):
         self.outputs = ports.get("outputs", self.outputs)
 
 
-def test_an_avatar_says_that_its_renderer_has_two_halves(tiny_avatar: Path, halves: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "tiny"
-    shutil.copytree(tiny_avatar, folder)
+HALVED = LipSyncEntry("speech_lips", f"weights/{PAINT}", "weights/speech_encoder.onnx", look=f"weights/{LOOK}")
+
+
+def with_halves(avatar: Path, halves: Path, to: Path) -> tuple[Path, Manifest]:
+    """A copy of an avatar whose renderer has two halves."""
+    folder = to / avatar.name
+    shutil.copytree(avatar, folder)
     for name in (LOOK, PAINT):
         shutil.copyfile(halves / name, folder / "weights" / name)
-    encoder = "weights/speech_encoder.onnx"
-    lipsync = LipSyncEntry("speech_lips", f"weights/{PAINT}", encoder, look=f"weights/{LOOK}")
-    written = write_manifest(folder, msgspec.structs.replace(read_manifest(folder), lipsync=lipsync))
-    assert written.lipsync == lipsync
+    return folder, write_manifest(folder, msgspec.structs.replace(read_manifest(folder), lipsync=HALVED))
+
+
+def test_an_avatar_says_that_its_renderer_has_two_halves(tiny_avatar: Path, halves: Path, tmp_path: Path) -> None:
+    folder, written = with_halves(tiny_avatar, halves, tmp_path)
+    assert written.lipsync == HALVED
     model = Catalogue([folder]).load("tiny").model
     assert isinstance(model, SpeechLips)
     assert isinstance(model.renderer, HalvedRenderer)
@@ -205,13 +203,7 @@ def test_an_avatar_says_that_its_renderer_has_two_halves(tiny_avatar: Path, halv
 
 
 def test_a_changed_avatar_looks_at_its_frames_anew(tiny_avatar: Path, halves: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "tiny"
-    shutil.copytree(tiny_avatar, folder)
-    for name in (LOOK, PAINT):
-        shutil.copyfile(halves / name, folder / "weights" / name)
-    encoder = "weights/speech_encoder.onnx"
-    lipsync = LipSyncEntry("speech_lips", f"weights/{PAINT}", encoder, look=f"weights/{LOOK}")
-    before = write_manifest(folder, msgspec.structs.replace(read_manifest(folder), lipsync=lipsync))
+    folder, before = with_halves(tiny_avatar, halves, tmp_path)
     catalogue = Catalogue([folder])
     old = catalogue.load("tiny").model
     write_manifest(folder, msgspec.structs.replace(before, version="2"))
