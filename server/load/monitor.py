@@ -13,7 +13,6 @@ from weakref import WeakSet
 from models.loading import n_cores
 from server.errors import CapacityExceeded
 from server.load.capacity import SHOWN, Capacity
-from server.load.levels import Level
 from server.load.process_time import ProcessTime
 from server.load.reading import Reading
 from server.metrics import Metrics
@@ -123,4 +122,4 @@ class Monitor:
             self._metrics.level_changes.labels(level.title).inc()
             log.warning(SHOWN[level], extra={"sessions": n, "speaking": n_speaking})
         for session in list(self._sessions) if self._is_binding else ():
-            session.draw(Level(level))
+            session.draw(level)
