@@ -1,4 +1,4 @@
-"""Command line: ``python -m models.making.speech synthesise | gather | train | evaluate | export``."""
+"""Command line: ``python -m models.making.speech synthesise | listen | gather | train | evaluate | export``."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     synthesise.add_argument("--processes", type=int, default=2)
     synthesise.add_argument("--only", default="", help="only voices whose name begins so")
+
+    commands.add_parser("listen", help="fetch a person's recordings with known words, and align them into WORK/corpus")
 
     train = commands.add_parser("train", help="train from WORK/corpus, resuming WORK/RUN/checkpoint.pt")
     train.add_argument("--steps", type=int, default=4000, help="in all; over the last third the learning rate falls")
@@ -89,6 +91,12 @@ def _train(options: argparse.Namespace, console: Console) -> None:
     console.print(f"trained: {train(options.work / 'corpus', options.work / options.run, plan, options.start)}")
 
 
+def _listen(options: argparse.Namespace, console: Console) -> None:
+    from models.making.speech.prompts import listen
+
+    console.print(f"{listen(options.work / 'corpus', console) / 60:.1f} minutes")
+
+
 def _gather(options: argparse.Namespace, console: Console) -> None:
     from models.making.speech.gathering import gather
 
@@ -129,6 +137,7 @@ def _export(options: argparse.Namespace, console: Console) -> None:
 
 _COMMANDS = {
     "synthesise": _synthesise,
+    "listen": _listen,
     "gather": _gather,
     "train": _train,
     "look-ahead": _look_ahead,

@@ -25,7 +25,7 @@ _HOP = SAMPLE_RATE * HOP_MS // 1000
 _SILENT_STRETCHES = 0.25
 """Share of stretches in which nobody speaks."""
 
-_NEURAL = 2.0
+_TRUE_TO_LIFE = 2.0
 _HESITANT = 0.25
 _HELD = [VISEMES.index(name) for name in ("RR", "WU", "OO", "AA", "EH", "IH")]
 _LOOK_EVERY = 20
@@ -56,9 +56,10 @@ def _look(folder: Path, known: dict[Path, list[Labelled]]) -> None:
 
 
 def _shares(known: dict[Path, list[Labelled]]) -> NDArray[np.float64]:
-    """How often each voice that is not empty is heard: by the root of its time; neural ones, true to life, more."""
+    """How often each voice that is not empty is heard: by the root of its time; people and neural ones more."""
     weights = [
-        np.sqrt(sum(len(one.pcm) for one in voice)) * (_NEURAL if path.name.startswith(("kokoro", "piper")) else 1)
+        np.sqrt(sum(len(one.pcm) for one in voice))
+        * (_TRUE_TO_LIFE if path.name.startswith(("kokoro", "person", "piper")) else 1)
         for path, voice in known.items()
         if voice
     ]

@@ -100,7 +100,7 @@ _KOKORO = (
 )
 """Of these, mixtures are made. Never of ``af_bella af_sarah am_adam bf_emma bm_george``: they read test recordings."""
 _KOKORO_ALONE = ("af_alloy", "af_aoede")
-_KOKORO_MIXTURES = 3
+_KOKORO_MIXTURES = 12
 _KOKORO_FOR_VALIDATION = ("af_heart", "am_michael")
 
 
