@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
+from prometheus_client import Counter
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -17,6 +18,7 @@ from server.cross_origin import CrossOrigin
 from server.metrics import Metrics
 from server.openapi import openapi_operation
 from server.operations import PROTOCOL, Operation, routes
+from server.placement import InProcess, Placement
 from server.sessions import OpenSession, Room, Sessions
 from server.settings import Settings
 from server.speech_socket import speech_socket
@@ -36,7 +38,7 @@ def create_app(
     may_start: Callable[[StartRequest], None] = lambda request: None,
     room: Room | None = None,
 ) -> Starlette:
-    """The application; it can be run once.
+    """The application of a server whose sessions live in this process; it can be run once.
 
     Args:
         open_session: makes an avatar ready for one session.
@@ -47,37 +49,69 @@ def create_app(
         metrics: where figures go; new ones by default.
         may_start, room: see ``Sessions``.
     """
-    keys = ApiKeys(settings.api_keys)
-    secret = settings.token_secret or new_token_secret()
-    tokens = SessionTokens(secret, settings.longest_session_s)
-    settings = dataclasses.replace(settings, api_keys=(), token_secret="")
+    settings, metrics = with_secret(settings), metrics or Metrics()
     sessions = Sessions(
-        settings, tokens, open_session, known_avatars, metrics or Metrics(), may_start=may_start, room=room
+        bare(settings), tokens_of(settings), open_session, known_avatars, metrics, may_start=may_start, room=room
     )
+    served = [*api(operations), WebSocketRoute("/session/{session_id}/ws", speech_socket), *extra_routes]
+    app = assembled(settings, InProcess(sessions), metrics.refusals, served, [*resources, sessions])
+    app.state.sessions = sessions
+    return app
+
+
+def api(operations: Sequence[Operation]) -> list[BaseRoute]:
+    """The routes of the protocol's REST calls and of further ones, and of the document that describes them."""
+    table = [*PROTOCOL, *operations]
+    return routes([*table, openapi_operation(table)])
+
+
+def assembled(
+    settings: Settings,
+    placement: Placement,
+    refusals: Counter,
+    served: Sequence[BaseRoute],
+    resources: Sequence[AbstractAsyncContextManager[object]],
+) -> Starlette:
+    """Routes, with what they share.
+
+    Args:
+        settings: with a ``token_secret``.
+        refusals: counts them by code.
+        resources: entered in this order before anything is served, and left in the opposite one.
+    """
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             for resource in resources:
                 await stack.enter_async_context(resource)
-            async with sessions:
-                yield
+            yield
 
-    table = [*PROTOCOL, *operations]
-    served: list[BaseRoute] = [
-        *routes([*table, openapi_operation(table)]),
-        WebSocketRoute("/session/{session_id}/ws", speech_socket),
-        *extra_routes,
-    ]
-    prefixed = [Mount(settings.path_prefix, routes=served)] if settings.path_prefix else []
+    prefixed = [Mount(settings.path_prefix, routes=list(served))] if settings.path_prefix else []
     app = Starlette(
         routes=[*served, *prefixed],  # our own paths first: a prefix may be the beginning of one
         middleware=[Middleware(CrossOrigin)],
         exception_handlers={AvatarError: http.refused, HTTPException: http.not_served, Exception: http.broken},
         lifespan=lifespan,
     )
-    app.state.settings = settings
-    app.state.sessions = sessions
-    app.state.api_keys = keys
-    app.state.studio_passes = StudioPasses(secret)
+    app.state.settings = bare(settings)
+    app.state.placement = placement
+    app.state.refusals = refusals
+    app.state.api_keys = ApiKeys(settings.api_keys)
+    app.state.tokens = tokens_of(settings)
+    app.state.studio_passes = StudioPasses(settings.token_secret)
     return app
+
+
+def with_secret(settings: Settings) -> Settings:
+    """Settings that have a ``token_secret``: a new one where the operator set none."""
+    return dataclasses.replace(settings, token_secret=settings.token_secret or new_token_secret())
+
+
+def tokens_of(settings: Settings) -> SessionTokens:
+    return SessionTokens(settings.token_secret, settings.longest_session_s)
+
+
+def bare(settings: Settings) -> Settings:
+    """Settings without what is a secret of this server's own."""
+    return dataclasses.replace(settings, api_keys=(), token_secret="")

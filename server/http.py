@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 import msgspec
+from prometheus_client import Counter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -20,58 +21,59 @@ from server.errors import (
     ValidationFailed,
     api_error,
 )
-from server.live_session import LiveSession
+from server.placement import Placed, Placement
 from server.rest_types import FirstDialectStarted, SessionList, Started, StopBody, Stopped
-from server.sessions import Sessions
 from server.settings import Settings
 from server.start_request import first_dialect_request, start_request
-from server.tokens import bearer
+from server.tokens import SessionTokens, bearer
 from server.validation import checked
 
 WEBSOCKET_SCHEMES = {"http": "ws", "https": "wss"}
 
 
 async def start(request: Request) -> Response:
-    sessions: Sessions = request.app.state.sessions
+    placement: Placement = request.app.state.placement
+    tokens: SessionTokens = request.app.state.tokens
     owner, given = await owner_and_body(request)
-    live = await sessions.start(start_request(given), owner)
-    return answer(Started(live.id, _address(request, live), sessions.tokens.issue(live.id)))
+    placed = await placement.start(start_request(given), owner)
+    return answer(Started(placed.session_id, _address(request, placed), tokens.issue(placed.session_id)))
 
 
 async def start_first_dialect(request: Request) -> Response:
     """This dialect sends its WebSocket no header: the address holds the token."""
-    sessions: Sessions = request.app.state.sessions
+    placement: Placement = request.app.state.placement
+    tokens: SessionTokens = request.app.state.tokens
     settings: Settings = request.app.state.settings
     owner, given = await owner_and_body(request)
     asked = first_dialect_request(given, settings.default_app_id)
     if "agora" in settings.publishers and not settings.default_app_id:
         raise ValidationFailed("This dialect names no Agora project, and this server has no AVATAR_DEFAULT_APP_ID")
-    live = await sessions.start(asked, owner)
-    address = f"{_address(request, live)}?session_token={sessions.tokens.issue(live.id)}"
-    return answer(FirstDialectStarted(live.id, address))
+    placed = await placement.start(asked, owner)
+    address = f"{_address(request, placed)}?session_token={tokens.issue(placed.session_id)}"
+    return answer(FirstDialectStarted(placed.session_id, address))
 
 
 async def stop(request: Request) -> Response:
-    sessions: Sessions = request.app.state.sessions
+    placement: Placement = request.app.state.placement
+    tokens: SessionTokens = request.app.state.tokens
     owner, given = await owner_and_body(request, may_be_empty=True)
     body = checked(given, StopBody)
     token = body.session_token or bearer(request.headers.get("authorization"))
-    await sessions.stop(_to_stop(sessions, owner, body.session_id or None, token))
+    await placement.stop(_to_stop(placement, tokens, owner, body.session_id or None, token))
     return answer(Stopped())
 
 
 async def list_sessions(request: Request) -> Response:
-    sessions: Sessions = request.app.state.sessions
-    return answer(SessionList([live.info() for live in sessions.of_owner(owner_of(request))]))
+    placement: Placement = request.app.state.placement
+    return answer(SessionList(await placement.infos(owner_of(request))))
 
 
 async def show_session(request: Request) -> Response:
-    sessions: Sessions = request.app.state.sessions
-    owner = owner_of(request)
-    live = sessions.get(request.path_params["session_id"])
-    if live.owner != owner:
+    placement: Placement = request.app.state.placement
+    owner, session_id = owner_of(request), request.path_params["session_id"]
+    if placement.owner(session_id) != owner:
         raise SessionNotFound
-    return answer(live.info())
+    return answer(await placement.info(session_id))
 
 
 def answer(value: msgspec.Struct, status: int = 200) -> Response:
@@ -82,9 +84,9 @@ def answer(value: msgspec.Struct, status: int = 200) -> Response:
 async def refused(request: Request, error: Exception) -> Response:
     """The answer to what was refused on purpose."""
     assert isinstance(error, AvatarError)  # noqa: S101
-    sessions: Sessions = request.app.state.sessions
+    refusals: Counter = request.app.state.refusals
     refusal = api_error(error)
-    sessions.metrics.refusals.labels(refusal.code).inc()
+    refusals.labels(refusal.code).inc()
     return JSONResponse(refusal.body, refusal.status, refusal.headers)
 
 
@@ -106,7 +108,7 @@ async def broken(request: Request, error: Exception) -> Response:
     return JSONResponse(ApiError("Something went wrong on this server").body, ApiError.status)
 
 
-def _to_stop(sessions: Sessions, owner: str, session_id: str | None, token: str | None) -> LiveSession:
+def _to_stop(placement: Placement, tokens: SessionTokens, owner: str, session_id: str | None, token: str | None) -> str:
     """The session that a stop means. Clients differ in what they send, so the id decides and a token may help.
 
     Raises:
@@ -117,23 +119,22 @@ def _to_stop(sessions: Sessions, owner: str, session_id: str | None, token: str 
         if token is None:
             raise ValidationFailed.missing(["session_id"])
         try:
-            session_id = sessions.tokens.session_id(token)
+            session_id = tokens.session_id(token)
         except InvalidToken:
             raise ValidationFailed("session_token names no session, and session_id is missing") from None
     try:
-        live = sessions.get(session_id)
-        if live.owner != owner:
+        if placement.owner(session_id) != owner:
             raise SessionNotFound
     except SessionNotFound:
         if token is None:
             raise ValidationFailed("There is no session of this session_id, and session_token is missing") from None
         raise
-    return live
+    return session_id
 
 
-def _address(request: Request, live: LiveSession) -> str:
+def _address(request: Request, placed: Placed) -> str:
     """Where a session's WebSocket is, as the operator says or as the request came."""
     settings: Settings = request.app.state.settings
     public = urlsplit(settings.public_url or f"{request.url.scheme}://{request.url.netloc}")
     scheme = WEBSOCKET_SCHEMES.get(public.scheme, public.scheme)
-    return f"{scheme}://{public.netloc}{public.path}/session/{live.id}/ws"
+    return f"{scheme}://{public.netloc}{public.path}/session/{placed.session_id}/ws"

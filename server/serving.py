@@ -10,7 +10,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from avatar.errors import AvatarError
-from server.sessions import Sessions
+from server.placement import Placement
 from server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class AvatarServer(uvicorn.Server):
         )
         self.listening = asyncio.Event()
         """Set when connections are taken."""
-        self.sessions: Sessions = app.state.sessions
+        self._placement: Placement = app.state.placement
 
     @property
     def address(self) -> tuple[str, int]:
@@ -74,7 +74,7 @@ class AvatarServer(uvicorn.Server):
         self.listening.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self.sessions.drain()
+        await self._placement.drain()
         await super().shutdown(sockets)
 
 

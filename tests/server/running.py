@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -199,6 +200,13 @@ async def running_whole(avatars: Path, **settings: Any) -> AsyncIterator[Running
         yield server
 
 
+def sessions_of(server: AvatarServer) -> Sessions:
+    app = server.config.app
+    assert isinstance(app, Starlette)
+    sessions: Sessions = app.state.sessions
+    return sessions
+
+
 @asynccontextmanager
 async def _serving(server: AvatarServer, listeners: list[Listener]) -> AsyncIterator[Running]:
     async with asyncio.TaskGroup() as tasks:
@@ -207,7 +215,7 @@ async def _serving(server: AvatarServer, listeners: list[Listener]) -> AsyncIter
         host, port = server.address
         async with httpx.AsyncClient(base_url=f"http://{host}:{port}", headers={"x-api-key": KEY}, timeout=30) as http:
             try:
-                yield Running(server, http, server.sessions, listeners)
+                yield Running(server, http, sessions_of(server), listeners)
             finally:
                 server.should_exit = True
         await serving
