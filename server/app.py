@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Mount, WebSocketRoute
 from avatar.errors import AvatarError
 from server import http
 from server.cross_origin import CrossOrigin
+from server.errors import InvalidToken, SessionNotFound
 from server.metrics import Metrics
 from server.openapi import openapi_operation
 from server.operations import PROTOCOL, Operation, routes
@@ -24,6 +25,9 @@ from server.settings import Settings
 from server.speech_socket import speech_socket
 from server.start_request import StartRequest
 from server.tokens import ApiKeys, SessionTokens, StudioPasses, new_token_secret
+
+SPEECH = WebSocketRoute("/session/{session_id}/ws", speech_socket)
+"""It finds the sessions at ``app.state.sessions``."""
 
 
 def create_app(
@@ -53,7 +57,7 @@ def create_app(
     sessions = Sessions(
         bare(settings), tokens_of(settings), open_session, known_avatars, metrics, may_start=may_start, room=room
     )
-    served = [*api(operations), WebSocketRoute("/session/{session_id}/ws", speech_socket), *extra_routes]
+    served = [*api(operations), SPEECH, *extra_routes]
     app = assembled(settings, InProcess(sessions), metrics.refusals, served, [*resources, sessions])
     app.state.sessions = sessions
     return app
@@ -101,6 +105,16 @@ def assembled(
     app.state.tokens = tokens_of(settings)
     app.state.studio_passes = StudioPasses(settings.token_secret)
     return app
+
+
+def opens(app: Starlette, session_id: str, token: str | None) -> bool:
+    """Whether a token is that of a session of this application, and the session lives."""
+    tokens: SessionTokens = app.state.tokens
+    placement: Placement = app.state.placement
+    try:
+        return token is not None and tokens.session_id(token) == session_id and bool(placement.owner(session_id))
+    except (InvalidToken, SessionNotFound):
+        return False
 
 
 def with_secret(settings: Settings) -> Settings:

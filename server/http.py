@@ -23,7 +23,7 @@ from server.errors import (
 )
 from server.placement import Placed, Placement
 from server.rest_types import FirstDialectStarted, SessionList, Started, StopBody, Stopped
-from server.settings import Settings
+from server.settings import Settings, of_worker
 from server.start_request import first_dialect_request, start_request
 from server.tokens import SessionTokens, bearer
 from server.validation import checked
@@ -136,5 +136,10 @@ def _address(request: Request, placed: Placed) -> str:
     """Where a session's WebSocket is, as the operator says or as the request came."""
     settings: Settings = request.app.state.settings
     public = urlsplit(settings.public_url or f"{request.url.scheme}://{request.url.netloc}")
+    if placed.worker and settings.worker_url:
+        public = urlsplit(of_worker(settings.worker_url, placed.worker, placed.port))
+    elif placed.worker:
+        host = f"[{public.hostname}]" if ":" in (public.hostname or "") else public.hostname
+        public = public._replace(netloc=f"{host}:{placed.port}")
     scheme = WEBSOCKET_SCHEMES.get(public.scheme, public.scheme)
     return f"{scheme}://{public.netloc}{public.path}/session/{placed.session_id}/ws"

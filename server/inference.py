@@ -31,13 +31,13 @@ GATHER_S = 0.001
 share a beat and ask one after the other."""
 
 
-def threads_for(wanted: int = 0) -> int:
-    """How many inference threads there should be; 0 decides by the machine.
+def threads_for(wanted: int = 0, cores: float | None = None) -> int:
+    """How many inference threads there should be; 0 decides by the cores, None being all of this machine.
 
-    That is half of its cores: a little less than half of what a speaking session costs is spent in them. On two cores a
+    That is half of them: a little less than half of what a speaking session costs is spent in them. On two cores a
     second thread takes the core from the event loop and the encoders, and makes more frames late.
     """
-    return wanted or max(1, n_cores() // 2)
+    return wanted or max(1, int((n_cores() if cores is None else cores) / 2))
 
 
 Compose = Callable[[Rgb], Picture]

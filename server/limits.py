@@ -34,6 +34,10 @@ class Allowance:
         self._left -= 1
         return True
 
+    def give_back(self) -> None:
+        """It was not done after all."""
+        self._left = min(self._burst, self._left + 1)
+
     @property
     def wait_s(self) -> float:
         """Seconds until it may be done again."""

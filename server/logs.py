@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 import msgspec
@@ -27,10 +27,12 @@ class JsonFormatter(logging.Formatter):
 
     Args:
         secrets: what must never be shown.
+        always: fields of every line.
     """
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
+    def __init__(self, secrets: Iterable[str] = (), always: Mapping[str, object] | None = None) -> None:
         super().__init__()
+        self._always = always or {}
         self._secrets = sorted(filter(None, secrets), key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
@@ -40,6 +42,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        line |= self._always
         line |= {name: value for name, value in vars(record).items() if name not in BARE}
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
@@ -51,10 +54,10 @@ class JsonFormatter(logging.Formatter):
         return TOKENS.sub("…", text)
 
 
-def configure(level: str, secrets: Iterable[str] = ()) -> None:
-    """Sends this process's logs to stderr, without the secrets."""
+def configure(level: str, secrets: Iterable[str] = (), always: Mapping[str, object] | None = None) -> None:
+    """Sends this process's logs to stderr, without the secrets and with the fields of ``always``."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter(secrets))
+    handler.setFormatter(JsonFormatter(secrets, always))
     handler.addFilter(_is_ours)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 

@@ -74,6 +74,8 @@ def spelled(path: str, *others: str) -> tuple[str, ...]:
     return (*paths, *(f"/v1{one}" for one in paths))
 
 
+HEALTH = Operation("GET", ("/healthz",), probes.healthz, "Whether the process is alive.", key="")
+
 PROTOCOL: Sequence[Operation] = (
     Operation(
         "POST",
@@ -127,7 +129,7 @@ PROTOCOL: Sequence[Operation] = (
         SessionInfo,
         (errors.SessionNotFound,),
     ),
-    Operation("GET", ("/healthz",), probes.healthz, "Whether the process is alive.", key=""),
+    HEALTH,
     Operation("GET", ("/readyz",), probes.readyz, "Whether a session could be started now (else 503).", key=""),
     Operation(
         "GET",

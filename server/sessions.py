@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection
@@ -13,12 +12,12 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from avatar.errors import AvatarError, AvatarNotFound
-from server.errors import CapacityExceeded, Draining, InvalidToken, SessionNotFound, TooManyStarts, Unavailable
-from server.limits import Allowance
+from server.errors import Draining, InvalidToken, SessionNotFound, Unavailable
 from server.live_session import Ending, LiveSession, Performing
 from server.load.capacity import seconds
 from server.load.turnover import Turnover
 from server.metrics import Metrics
+from server.quotas import Quotas
 from server.settings import Settings
 from server.start_request import StartRequest
 from server.tokens import SessionTokens
@@ -83,7 +82,7 @@ class Sessions:
         self._live: dict[str, LiveSession] = {}
         self._work: dict[str, asyncio.Task[None]] = {}
         self._turnover = Turnover()
-        self._starts: dict[str, Allowance] = {}  # by owner, of whom there are as many as keys
+        self._quotas = Quotas(settings, now)
         self._tasks = asyncio.TaskGroup()
         self.is_draining = False
 
@@ -102,8 +101,11 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._present())
 
-    async def start(self, request: StartRequest, owner: str) -> LiveSession:
+    async def start(self, request: StartRequest, owner: str, session_id: str | None = None) -> LiveSession:
         """Begins a session. A session of this owner in the same place (app, channel, uid) has to leave it first.
+
+        Args:
+            session_id: what it is called; a new name by default.
 
         Raises:
             Draining, AvatarNotFound, TooManyStarts, CapacityExceeded, and what ``may_start`` raises
@@ -114,11 +116,11 @@ class Sessions:
             raise AvatarNotFound(request.avatar_id, tuple(sorted(known)))
         self._may_start(request)
         before = self._check_room(request, owner)
-        self._count_start(owner)
+        self._quotas.count_start(owner)
         for old in before:
             old.end(Ending.EVICTED)
 
-        live = LiveSession(uuid.uuid4().hex, owner, request, self._settings, self._now)
+        live = LiveSession(session_id or new_session_id(), owner, request, self._settings, self._now)
         self._live[live.id] = live
         self._work[live.id] = self._tasks.create_task(self._live_through(live, before), name=f"session {live.id}")
         log.info("session started", extra={"session": live.id, "avatar": request.avatar_id})
@@ -132,17 +134,12 @@ class Sessions:
         """
         if self.is_draining:
             raise Draining
-        own = self.of_owner(owner)
-        before = [live for live in own if _place(live.request) == _place(request)]
-        n_others, next_end_s = len(self) - len(before), self._turnover.next_end_s(self._now())
-        retry_after_s = Unavailable.retry_after_s if next_end_s is None else seconds(next_end_s)
-        most, most_of_key = self._settings.max_sessions, self._settings.max_sessions_per_key
-        if most and n_others >= most:
-            raise CapacityExceeded(f"{len(self)} of {most} sessions are in use", retry_after_s)
-        if most_of_key and len(own) - len(before) >= most_of_key:
-            raise CapacityExceeded(f"{len(own)} of {most_of_key} sessions of this key are in use", retry_after_s)
+        before = [live for live in self.of_owner(owner) if place(live.request) == place(request)]
+        others = [live.owner for live in self._present() if live not in before]
+        next_end_s = self._turnover.next_end_s(self._now())
+        self._quotas.check(others, owner, Unavailable.retry_after_s if next_end_s is None else seconds(next_end_s))
         if self.room:
-            self.room.check(n_others, next_end_s)
+            self.room.check(len(others), next_end_s)
         return before
 
     def of_owner(self, owner: str) -> list[LiveSession]:
@@ -160,15 +157,6 @@ class Sessions:
             raise SessionNotFound
         return live
 
-    def of_token(self, token: str) -> LiveSession:
-        """The session that a token opens.
-
-        Raises:
-            InvalidToken: it opens none.
-            SessionNotFound: it was a session's that has ended, perhaps with an earlier process.
-        """
-        return self.get(self.tokens.session_id(token))
-
     def admit(self, session_id: str, token: str | None) -> LiveSession:
         """The session that a WebSocket is for; None as its token: it has not come yet.
 
@@ -185,9 +173,9 @@ class Sessions:
             raise InvalidToken
         return self.get(session_id)
 
-    async def stop(self, live: LiveSession) -> None:
+    async def stop(self, live: LiveSession, why: Ending = Ending.STOPPED) -> None:
         """Ends a session; returns when it has left its publishers."""
-        live.end(Ending.STOPPED)
+        live.end(why)
         await live.gone.wait()
 
     async def drain(self) -> None:
@@ -203,13 +191,6 @@ class Sessions:
 
     def _present(self) -> list[LiveSession]:
         return [live for live in self._live.values() if live.ending is None]
-
-    def _count_start(self, owner: str) -> None:
-        per_minute = self._settings.max_starts_per_minute
-        starts = self._starts.setdefault(owner, Allowance(per_minute / 60, per_minute, self._now))
-        if not starts.take():
-            message = f"This key has started {per_minute} sessions in the last minute, as many as it may"
-            raise TooManyStarts(message, math.ceil(starts.wait_s))
 
     async def _live_through(self, live: LiveSession, before: Collection[LiveSession]) -> None:
         self.metrics.sessions.inc()
@@ -258,5 +239,10 @@ class Sessions:
             raise
 
 
-def _place(request: StartRequest) -> tuple[str, str, str]:
+def new_session_id() -> str:
+    return uuid.uuid4().hex
+
+
+def place(request: StartRequest) -> tuple[str, str, str]:
+    """Where a session publishes; there is one of an owner at a time."""
     return request.agora.app_id, request.agora.channel, request.agora.uid

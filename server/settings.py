@@ -85,6 +85,19 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+def of_worker(template: str, worker: int, port: int) -> str:
+    """``worker_url`` with a worker's number and port in it."""
+    return template.replace("{worker}", str(worker)).replace("{port}", str(port))
+
+
+def _worker_url(text: str) -> str:
+    one = of_worker(text, 1, 1)
+    if text and (one == text or "{" in one or "}" in one):
+        raise ValueError
+    _url(one)
+    return text.rstrip("/")
+
+
 def _path(text: str) -> str:
     if text and not text.startswith("/"):
         raise ValueError
@@ -108,12 +121,26 @@ class Settings:
     port: int = _setting(
         8080, "port to listen on; 0 takes a free one", _whole(0, 65535), "a whole number from 0 to 65535"
     )
+    workers: int = _setting(
+        1,
+        "processes that sessions are spread over; more than one listen on ports of their own, beginning with the one "
+        "after `port`, and each loads the avatars for itself",
+        _whole(1, 256),
+        "a whole number from 1",
+    )
     public_url: str = _setting(
         "",
         "scheme, host and path under which clients reach this server; sets `websocket_address` "
         "(empty: as the request came)",
         _url,
         "a URL that starts with http://, https://, ws:// or wss://",
+    )
+    worker_url: str = _setting(
+        "",
+        "the same for the sockets of a worker, with `{worker}` for its number (from 1) and `{port}` for its port "
+        "(empty: `public_url`, or as the request came, with the worker's port)",
+        _worker_url,
+        "a URL with {worker} or {port}, such as wss://avatar.example.com/worker/{worker}",
     )
     path_prefix: str = _setting(
         "", "serve everything under this path, too", _path, "a path that starts with a slash, such as /provider"

@@ -58,6 +58,24 @@ class ViewerNotFound(ApiError):
         super().__init__("There is no such viewer, or it has hung up")
 
 
+async def answered(watchable: Watchable, offer: str) -> Answer:
+    """The answer to an offer.
+
+    Raises:
+        ApiError: it was refused.
+    """
+    try:
+        return await watchable.answer(offer)
+    except NoCommonCodec as error:
+        raise OfferNotAcceptable(str(error)) from error
+    except OfferRefused as error:
+        raise InvalidOffer(str(error)) from error
+    except NotOnAir as error:
+        raise StreamNotThere(str(error)) from error
+    except TooManyViewers as error:
+        raise ViewersFull(str(error)) from error
+
+
 def whep_routes(find: Callable[[str], Watchable | None], allowed: Callable[[str, str | None], bool]) -> list[Route]:
     """The routes ``/whep/{session_id}`` and ``/whep/{session_id}/{viewer_id}``.
 
@@ -76,16 +94,7 @@ def whep_routes(find: Callable[[str], Watchable | None], allowed: Callable[[str,
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/sdp":
             raise UnsupportedMediaType(f"An offer is application/sdp, not '{kind}'")
-        try:
-            answer = await watchable.answer(await _offer(request))
-        except NoCommonCodec as error:
-            raise OfferNotAcceptable(str(error)) from error
-        except OfferRefused as error:
-            raise InvalidOffer(str(error)) from error
-        except NotOnAir as error:
-            raise StreamNotThere(str(error)) from error
-        except TooManyViewers as error:
-            raise ViewersFull(str(error)) from error
+        answer = await answered(watchable, await _offer(request))
         location = f"{request.url.path.rstrip('/')}/{answer.viewer_id}"
         return Response(answer.sdp, 201, {"Location": location}, "application/sdp")
 

@@ -23,9 +23,8 @@ from avatar.geometry import Size
 from avatar.timeline import Timeline
 from models.loading import EMBEDDED, Catalogue, LoadedAvatar, n_cores
 from server import logs
-from server.app import create_app
+from server.app import create_app, opens, with_secret
 from server.avatar_routes import avatar_operations
-from server.errors import InvalidToken, SessionNotFound
 from server.inference import Inference, threads_for
 from server.load.monitor import Monitor
 from server.metrics import Metrics
@@ -38,7 +37,6 @@ from server.publishers.offers import ice_server
 from server.publishers.webrtc import WebRtcPublisher
 from server.serving import AvatarServer
 from server.session import SAMPLE_RATE, Event, Session, SessionOptions, Shown
-from server.sessions import Sessions
 from server.settings import Settings
 from server.start_request import StartRequest
 from server.studio_routes import studio_routes
@@ -82,11 +80,17 @@ class Stage:
         self._figures = ChannelFigures(metrics.registry)
         self._watchable: WeakValueDictionary[str, WebRtcPublisher] = WeakValueDictionary()
         self._settings = settings
-        self._catalogue = catalogue
-        self._metrics = metrics
+        self.catalogue = catalogue
+        self.metrics = metrics
         self._inference = Inference(catalogue.at_once)
-        self._encoders = ThreadPoolExecutor(n_cores(), "encoder")
-        self.monitor = Monitor(metrics, lambda: self._inference.busy_s, is_binding=settings.overload == "avoided")
+        self._cores = share_of_cores(settings)
+        self._encoders = ThreadPoolExecutor(max(1, round(self._cores)), "encoder")
+        self.monitor = Monitor(
+            metrics,
+            lambda: self._inference.busy_s,
+            is_binding=settings.overload == "avoided",
+            cores=self._cores,
+        )
         self._publishers: Mapping[str, MakePublisher] = {
             "agora": self._agora,
             "webrtc": self._webrtc,
@@ -101,7 +105,7 @@ class Stage:
         loaded = []
         for avatar_id in self.known_avatars():
             try:
-                loaded.append(await asyncio.to_thread(_loaded, self._catalogue, avatar_id))
+                loaded.append(await asyncio.to_thread(_loaded, self.catalogue, avatar_id))
             except AvatarError as error:
                 log.error("avatar cannot be used", extra={"avatar": avatar_id, "reason": str(error)})
         await self.monitor.__aenter__()
@@ -111,7 +115,7 @@ class Stage:
     async def _guess(self, avatars: Sequence[LoadedAvatar]) -> None:
         """What a session is likely to cost; the server is ready meanwhile."""
         for avatar in avatars:
-            if guess := await asyncio.to_thread(_guessed_costs, avatar, self._catalogue.at_once):
+            if guess := await asyncio.to_thread(_guessed_costs, avatar, self.catalogue.at_once, self._cores):
                 self.monitor.expect(guess)
                 break
 
@@ -125,12 +129,12 @@ class Stage:
         await asyncio.to_thread(self._encoders.shutdown, cancel_futures=True)
 
     def known_avatars(self) -> Collection[str]:
-        return [summary.id for summary in self._catalogue.summaries()]
+        return [summary.id for summary in self.catalogue.summaries()]
 
     async def open(self, request: StartRequest, session_id: str) -> Session:
         """A session ready to run."""
         began = time.monotonic()
-        loaded = await asyncio.to_thread(self._catalogue.load, request.avatar_id, at_once=1)
+        loaded = await asyncio.to_thread(self.catalogue.load, request.avatar_id, at_once=1)
         options = SessionOptions(
             self._settings.lead_ms, self._settings.max_backlog_s, Manner(after_speech=self._settings.after_speech)
         )
@@ -143,7 +147,7 @@ class Stage:
 
         def on_shown(shown: Shown) -> None:
             if shown.frame.tick.index == 0:
-                self._metrics.start_seconds.observe(time.monotonic() - began)
+                self.metrics.start_seconds.observe(time.monotonic() - began)
             self._count(shown)
 
         opening = Opening(session_id, request, loaded.bundle, emit, fail)
@@ -191,13 +195,13 @@ class Stage:
 
     def _count(self, shown: Shown) -> None:
         self.monitor.note(shown)
-        self._metrics.frames.inc()
+        self.metrics.frames.inc()
         if shown.late:
-            self._metrics.late_frames.inc()
+            self.metrics.late_frames.inc()
         if shown.repeated:
-            self._metrics.repeated_frames.inc()
+            self.metrics.repeated_frames.inc()
         if shown.waited_ns is not None:
-            self._metrics.first_frame_seconds.observe(shown.waited_ns / 1e9)
+            self.metrics.first_frame_seconds.observe(shown.waited_ns / 1e9)
 
 
 def _loaded(catalogue: Catalogue, avatar_id: str) -> LoadedAvatar:
@@ -206,14 +210,35 @@ def _loaded(catalogue: Catalogue, avatar_id: str) -> LoadedAvatar:
     return avatar
 
 
-def _guessed_costs(avatar: LoadedAvatar, at_once: int) -> Mapping[str, float]:
+def _guessed_costs(avatar: LoadedAvatar, at_once: int, cores: float) -> Mapping[str, float]:
     from server.load.guess import guessed_costs  # which takes a while, and is wanted once the server is ready
 
-    return guessed_costs(avatar, at_once)
+    return guessed_costs(avatar, at_once, cores)
+
+
+def share_of_cores(settings: Settings) -> float:
+    """Cores that one worker may count on: an equal share, for they all work on the same ones."""
+    return n_cores() / settings.workers
+
+
+def folders_of(settings: Settings, embedded: Path) -> list[Path]:
+    """Where avatars are, those of the operator first."""
+    return [*map(Path, settings.avatar_dirs), embedded]
+
+
+def build_stage(settings: Settings, embedded: Path) -> Stage:
+    """What the sessions of one process perform on.
+
+    Raises:
+        RuntimeUnavailable: no library for the networks is installed.
+    """
+    n_threads = threads_for(settings.threads, share_of_cores(settings))
+    catalogue = Catalogue(folders_of(settings, embedded), settings.runtime, at_once=n_threads)
+    return Stage(settings, catalogue, Metrics())
 
 
 def build_server(settings: Settings, embedded: Path = EMBEDDED) -> AvatarServer:
-    """A server that is ready to run.
+    """A server that is ready to run, with its sessions in this process.
 
     Args:
         embedded: the avatars that are there besides those of the settings.
@@ -221,26 +246,15 @@ def build_server(settings: Settings, embedded: Path = EMBEDDED) -> AvatarServer:
     Raises:
         RuntimeUnavailable: no library for the networks is installed.
     """
-    metrics = Metrics()
-    folders = [*map(Path, settings.avatar_dirs), embedded]
-    catalogue = Catalogue(folders, settings.runtime, at_once=threads_for(settings.threads))
-    stage = Stage(settings, catalogue, metrics)
-
-    def may_watch(session_id: str, token: str | None) -> bool:
-        sessions: Sessions = app.state.sessions
-        try:
-            return token is not None and sessions.of_token(token).id == session_id
-        except (InvalidToken, SessionNotFound):
-            return False
-
+    stage, settings = build_stage(settings, embedded), with_secret(settings)
     app = create_app(
         settings,
         stage.open,
         stage.known_avatars,
         resources=[stage],
-        operations=avatar_operations(catalogue),
-        extra_routes=[*whep_routes(stage.watchable, may_watch), *studio_routes()],
-        metrics=metrics,
+        operations=avatar_operations(stage.catalogue),
+        extra_routes=[*whep_routes(stage.watchable, lambda *access: opens(app, *access)), *studio_routes()],
+        metrics=stage.metrics,
         may_start=stage.may_start,
         room=stage.monitor,
     )
@@ -255,10 +269,18 @@ def serve_forever(settings: Settings) -> None:
         settings = dataclasses.replace(settings, api_keys=(key,))
         sys.stderr.write(f"No AVATAR_API_KEYS set. This server's key, until it ends: {key}\n")
         sys.stderr.write(f"Studio: http://{settings.host}:{settings.port}/studio#key={key}\n")
-    server = build_server(settings)
+    server = _built(settings)
     # Once it has shut down, uvicorn sends itself the signal that ended it: an orderly end is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     server.run()
     if not server.started:
         raise AvatarError(f"could not listen on {settings.host}:{settings.port}")
+
+
+def _built(settings: Settings) -> AvatarServer:
+    if settings.workers == 1:
+        return build_server(settings)
+    from server.workers.front import build_front
+
+    return build_front(settings)

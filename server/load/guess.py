@@ -15,11 +15,12 @@ from server.session import SAMPLE_RATE
 SPEECH_S = 0.4
 
 
-def guessed_costs(avatar: LoadedAvatar, n_threads: int = 1) -> Mapping[str, float]:
+def guessed_costs(avatar: LoadedAvatar, n_threads: int = 1, cores: float | None = None) -> Mapping[str, float]:
     """Shares by name, as ``Monitor.expect`` takes them; empty for an avatar without lips. Blocks for some 0.3 s.
 
     Args:
         n_threads: inference threads that there are.
+        cores: as ``Monitor`` takes them.
     """
     if not isinstance(avatar.model, SpeechLips):
         return {}
@@ -32,7 +33,7 @@ def guessed_costs(avatar: LoadedAvatar, n_threads: int = 1) -> Mapping[str, floa
         return fps * sum(float(np.median(budget.taken_ms[stage])) for stage in stages) / 1000
 
     return {
-        CORES: fps * budget.frame_ms / 1000 / n_cores(),
+        CORES: fps * budget.frame_ms / 1000 / (n_cores() if cores is None else cores),
         EVENT_LOOP: share(PLAN),
         INFERENCE: share(ENCODER, RENDERER, COMPOSE) / n_threads,
     }

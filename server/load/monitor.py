@@ -36,13 +36,22 @@ class Monitor:
     Args:
         inference_busy_s: for how long the inference thread has worked until now.
         is_binding: whether anybody is kept out or drawn less of; it is measured all the same.
+        cores: of the machine, as many as are this process's share of it; None is all.
     """
 
-    def __init__(self, metrics: Metrics, inference_busy_s: Callable[[], float], *, is_binding: bool = True) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        inference_busy_s: Callable[[], float],
+        *,
+        is_binding: bool = True,
+        cores: float | None = None,
+    ) -> None:
         self.capacity = Capacity(UNKNOWN)
         self._metrics = metrics
         self._inference_busy_s = inference_busy_s
         self._is_binding = is_binding
+        self._cores = n_cores() if cores is None else cores
         self._sessions: WeakSet[Session] = WeakSet()
         self._n_frames = self._n_late = 0
         self._spare: list[float] = []
@@ -99,7 +108,7 @@ class Monitor:
             n += 1
             seconds = time.monotonic() - began
             used = {
-                CORES: process.used_s() / n_cores(),
+                CORES: process.used_s() / self._cores,
                 EVENT_LOOP: time.thread_time() - loop_s,
                 INFERENCE: self._inference_busy_s() - inference_s,
             }

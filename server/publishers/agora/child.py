@@ -6,7 +6,6 @@ the session and this process's own threads ring. It ends when the control socket
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from server.parent import end_with_parent
 from server.publishers.agora import messages
 from server.publishers.agora.broadcast import PROGRESS_NS, Broadcast
 from server.publishers.agora.control import LEAVE_S, Bell, Control, end_in
@@ -35,8 +35,6 @@ from server.publishers.agora.ring import RingError, RingReader
 if TYPE_CHECKING:
     from server.publishers.agora.channel import Channel
     from server.publishers.agora.encoder import PictureEncoder
-
-PR_SET_PDEATHSIG = 1
 
 
 def run(control: Control, bell: Bell, ring_fd: int) -> int:
@@ -133,7 +131,7 @@ def _die_with_parent(control: Control, bell: Bell) -> None:
 
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_parent()
 
 
 def main() -> None:

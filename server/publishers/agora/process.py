@@ -10,12 +10,13 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
 
 import msgspec
 
+from server.parent import environment
 from server.publisher import RenderedFrame
 from server.publishers.agora import messages
 from server.publishers.agora.messages import Join, Leave, Order, Report
@@ -27,9 +28,6 @@ log = logging.getLogger(__name__)
 
 LEAVE_S = 5.0
 """Seconds that a child has to leave its channel and end; then it is killed. Longer than it gives itself."""
-
-OURS = "AVATAR_"
-"""Variables that begin so are ours, keys among them, and not a foreign library's business."""
 
 
 class PublisherProcess:
@@ -59,7 +57,7 @@ class PublisherProcess:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
                 pass_fds=fds,
-                env=_environment(),
+                env=environment(),
                 cwd=self._folder,
                 start_new_session=True,
             )
@@ -174,9 +172,3 @@ class PublisherProcess:
         while output and (data := await output.read(4096)):
             lines.add(data)
         lines.end()
-
-
-def _environment() -> Mapping[str, str]:
-    """The child's: it finds the same modules as we do, and none of our secrets."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    return kept | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONUNBUFFERED": "1"}

@@ -1,0 +1,1 @@
+"""Sessions in processes of their own, which a front places them in."""

@@ -1,0 +1,177 @@
+"""A worker: performs the sessions that its front places here, and serves their sockets on a port of its own.
+
+Started by ``worker.py`` with two inherited sockets: the link with its front, and the one that listens. It drains on
+SIGTERM, when the link ends, and when its front dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import msgspec
+
+from avatar.errors import AvatarError
+from server import logs
+from server.app import SPEECH, assembled, bare, tokens_of
+from server.errors import ApiError, SessionNotFound, api_error
+from server.live_session import Ending, LiveSession
+from server.operations import HEALTH, routes
+from server.parent import end_with_parent
+from server.placement import InProcess
+from server.serving import AvatarServer
+from server.sessions import Sessions
+from server.whep import Watchable, answered
+from server.wiring import Stage, build_stage
+from server.workers.link import Link, connected
+from server.workers.messages import (
+    TO_WORKER,
+    Answered,
+    Asked,
+    Begin,
+    Ended,
+    HangUp,
+    Order,
+    Refused,
+    Show,
+    ShowAll,
+    ShowFigures,
+    Start,
+    State,
+    Stop,
+    Watch,
+)
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 0.25
+"""How often it is looked whether the front must be told how many sessions fit; as often as that is measured."""
+
+
+class Desk:
+    """Does what the front asks."""
+
+    def __init__(self, link: Link, sessions: Sessions, stage: Stage, tasks: asyncio.TaskGroup) -> None:
+        self._link = link
+        self._sessions = sessions
+        self._stage = stage
+        self._tasks = tasks
+
+    async def answer(self, asked: Asked) -> None:
+        try:
+            value = await self._done(asked.order)
+        except AvatarError as error:
+            self._refuse(asked.call, api_error(error))
+        except Exception as error:  # our own mistake: it is answered as over HTTP, and the other sessions go on
+            log.error("an order failed", exc_info=error)
+            self._refuse(asked.call, ApiError("Something went wrong on this server"))
+        else:
+            self._link.send(Answered(asked.call, msgspec.Raw(msgspec.json.encode(value))))
+
+    async def report(self) -> None:
+        told = None
+        while True:
+            monitor = self._stage.monitor
+            if (state := State(monitor.fits, monitor.capacity.level)) != told:
+                self._link.send(state)
+                told = state
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _done(self, order: Order) -> object:
+        sessions = self._sessions
+        match order:
+            case Start():
+                live = await sessions.start(order.request, order.owner, order.session_id)
+                self._tasks.create_task(self._tell_end(live))
+                return None
+            case Stop():
+                why = Ending.EVICTED if order.evicted else Ending.STOPPED
+                await sessions.stop(sessions.get(order.session_id), why)
+                return None
+            case Show():
+                return sessions.get(order.session_id).info()
+            case ShowAll():
+                return [live.info() for live in sessions.of_owner(order.owner)]
+            case Watch():
+                return await answered(self._watchable(order.session_id), order.offer)
+            case HangUp():
+                return await self._watchable(order.session_id).hang_up(order.viewer_id)
+            case ShowFigures():
+                return sessions.metrics.text().decode()
+
+    def _watchable(self, session_id: str) -> Watchable:
+        watchable = self._stage.watchable(session_id)
+        if watchable is None:
+            raise SessionNotFound
+        return watchable
+
+    def _refuse(self, call: int, refusal: ApiError) -> None:
+        headers = dict(refusal.headers)
+        self._link.send(Refused(call, refusal.status, refusal.error, refusal.code, refusal.message, headers))
+
+    async def _tell_end(self, live: LiveSession) -> None:
+        await live.gone.wait()
+        self._link.send(Ended(live.id))
+
+
+async def work(front: socket.socket, listener: socket.socket) -> None:
+    link = await connected(front)
+    said = link.messages(TO_WORKER)
+    begin = await anext(said)
+    if not isinstance(begin, Begin):
+        raise AvatarError("the first message to a worker must be Begin")
+    settings = begin.settings
+    logs.configure(settings.log_level, (settings.token_secret,), {"worker": begin.number})
+    stage = build_stage(settings, Path(begin.embedded))
+    sessions = Sessions(
+        bare(settings),
+        tokens_of(settings),
+        stage.open,
+        stage.known_avatars,
+        stage.metrics,
+        may_start=stage.may_start,
+        room=stage.monitor,
+    )
+    served = [*routes([HEALTH]), SPEECH]
+    app = assembled(settings, InProcess(sessions), stage.metrics.refusals, served, [stage, sessions])
+    app.state.sessions = sessions
+    server = AvatarServer(app, settings)
+    # Once it has shut down, uvicorn sends itself the signal that ended it; there is more to do then.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+
+    async def listen(tasks: asyncio.TaskGroup) -> None:
+        desk = Desk(link, sessions, stage, tasks)
+        await server.listening.wait()
+        reporting = tasks.create_task(desk.report())
+        try:
+            async for message in said:
+                if isinstance(message, Asked):
+                    tasks.create_task(desk.answer(message))
+        finally:
+            reporting.cancel()
+            server.should_exit = True
+
+    async with asyncio.TaskGroup() as tasks:
+        hearing = tasks.create_task(listen(tasks))
+        await server.serve(sockets=[listener])
+        hearing.cancel()
+    link.close()
+
+
+def main() -> None:
+    front, listener = (socket.socket(fileno=int(fd)) for fd in sys.argv[1:])
+    end_with_parent()
+    try:
+        asyncio.run(work(front, listener))
+    except* (AvatarError, OSError) as errors:
+        log.error("the worker could not go on", extra={"reason": str(errors.exceptions[0])})
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""The process that clients come to first where there are workers: it places sessions, and performs none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from models.loading import EMBEDDED, Catalogue
+from server.app import api, assembled, opens, with_secret
+from server.avatar_routes import avatar_operations
+from server.serving import AvatarServer
+from server.settings import Settings
+from server.studio_routes import studio_routes
+from server.whep import whep_routes
+from server.wiring import folders_of
+from server.workers.figures import FrontMetrics
+from server.workers.placement import Workers
+
+
+def build_front(settings: Settings, embedded: Path = EMBEDDED) -> AvatarServer:
+    """A server that is ready to run, with its sessions in ``settings.workers`` processes.
+
+    Args:
+        embedded: the avatars that are there besides those of the settings.
+
+    Raises:
+        RuntimeUnavailable: no library for the networks is installed.
+    """
+    settings, metrics = with_secret(settings), FrontMetrics()
+    catalogue = Catalogue(folders_of(settings, embedded), settings.runtime)
+    workers = Workers(settings, embedded, lambda: [one.id for one in catalogue.summaries()], metrics)
+    served = [
+        *api(avatar_operations(catalogue)),
+        *whep_routes(workers.watchable, lambda *access: opens(app, *access)),
+        *studio_routes(),
+    ]
+    app = assembled(settings, workers, metrics.refusals, served, [workers])
+    return AvatarServer(app, settings)
