@@ -6,9 +6,9 @@ import asyncio
 import base64
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from server.sessions import OpenSession, Room, Sessions
 from server.settings import Settings
 from server.start_request import StartRequest
 from server.wiring import build_server
+from server.workers.front import build_front
 
 KEY = "a-key-for-tests"
 SETTINGS = Settings(host="127.0.0.1", port=0, api_keys=(KEY,), drain_s=3, overload="ignored")
@@ -47,6 +48,9 @@ START: Mapping[str, Any] = {
         "enable_string_uid": False,
     },
 }
+
+
+ROOMS = itertools.count()
 
 
 class Listener:
@@ -101,14 +105,11 @@ class Listener:
 
 
 @dataclass
-class Running:
-    """A running server, and a client of it."""
+class Front:
+    """A server that runs, and a client of it."""
 
     server: AvatarServer
     http: httpx.AsyncClient
-    sessions: Sessions
-    listeners: list[Listener]
-    _rooms: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def url(self) -> str:
@@ -117,7 +118,7 @@ class Running:
 
     async def start(self, **changes: Any) -> dict[str, str]:
         """Starts a session; each is in a channel of its own unless it is told otherwise."""
-        agora = {**START["agora_settings"], "channel": f"room {next(self._rooms)}"}
+        agora = {**START["agora_settings"], "channel": f"room {next(ROOMS)}"}
         response = await self.http.post("/session/start", json={**START, "agora_settings": agora, **changes})
         assert response.status_code == 200, response.text
         answer: dict[str, str] = response.json()
@@ -126,6 +127,14 @@ class Running:
     async def stop(self, answer: Mapping[str, str]) -> httpx.Response:
         body = {"session_id": answer["session_id"], "session_token": answer["session_token"]}
         return await self.http.request("DELETE", "/session/stop", json=body)
+
+
+@dataclass
+class Running(Front):
+    """A server whose sessions live in this process."""
+
+    sessions: Sessions
+    listeners: list[Listener]
 
 
 class Caller:
@@ -200,6 +209,14 @@ async def running_whole(avatars: Path, **settings: Any) -> AsyncIterator[Running
         yield server
 
 
+@asynccontextmanager
+async def running_workers(avatars: Path, n: int = 2, **settings: Any) -> AsyncIterator[Front]:
+    """The front of ``n`` workers, which have no other avatars than those of a folder."""
+    server = build_front(replace(SETTINGS, workers=n, **settings), embedded=avatars)
+    async with _listening(server) as http:
+        yield Front(server, http)
+
+
 def sessions_of(server: AvatarServer) -> Sessions:
     app = server.config.app
     assert isinstance(app, Starlette)
@@ -209,13 +226,19 @@ def sessions_of(server: AvatarServer) -> Sessions:
 
 @asynccontextmanager
 async def _serving(server: AvatarServer, listeners: list[Listener]) -> AsyncIterator[Running]:
+    async with _listening(server) as http:
+        yield Running(server, http, sessions_of(server), listeners)
+
+
+@asynccontextmanager
+async def _listening(server: AvatarServer) -> AsyncIterator[httpx.AsyncClient]:
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(server.serve())
         await server.listening.wait()
         host, port = server.address
         async with httpx.AsyncClient(base_url=f"http://{host}:{port}", headers={"x-api-key": KEY}, timeout=30) as http:
             try:
-                yield Running(server, http, sessions_of(server), listeners)
+                yield http
             finally:
                 server.should_exit = True
         await serving
