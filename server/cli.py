@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from rich.table import Table
 
 from avatar.errors import AvatarError
+from models.runtimes.choice import RUNTIMES
 from server.settings import Row, Settings, table
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ AvatarId = Annotated[str, typer.Option("--avatar", help="which avatar speaks; `a
 AvatarDirs = Annotated[
     str, typer.Option(envvar="AVATAR_AVATAR_DIRS", help="folders that hold avatars, besides the embedded ones")
 ]
-Runtime = Annotated[str, typer.Option(envvar="AVATAR_RUNTIME", help="what runs the networks: auto, openvino, onnx")]
+Runtime = Annotated[
+    str, typer.Option(envvar="AVATAR_RUNTIME", help=f"what runs the networks: {', '.join(('auto', *RUNTIMES))}")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object instead of a table")]
 
 T = TypeVar("T")

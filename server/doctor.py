@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from avatar.errors import AvatarError
+from models.runtimes.choice import NO_DEVICE, RUNTIMES, choose_runtime
 from server.publishers.agora import sdk
 
 WANTED_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
@@ -54,27 +56,45 @@ def _gpu() -> Finding:
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return Finding("GPU", "none (no nvidia-smi)", True)
-    query = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    query = [tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
     answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
-    names = "; ".join(answer.stdout.strip().splitlines())
-    return Finding("GPU", names or "nvidia-smi fails", bool(names), "" if names else "check the NVIDIA driver")
+    lines = answer.stdout.strip().splitlines() if answer.returncode == 0 else []
+    if not lines:
+        return Finding("GPU", "nvidia-smi fails", False, "check the NVIDIA driver; in a container, --gpus all")
+    return Finding("GPU", "; ".join(map(_described, lines)), True)
 
 
-def _runtimes(runtime: str) -> Iterator[Finding]:
-    from avatar.errors import AvatarError
-    from models.runtimes import choose_runtime
+def _described(gpu: str) -> str:
+    """Of a line such as ``NVIDIA L4, 23034 MiB, 550.54.15``."""
+    name, memory, driver = (part.strip() for part in gpu.rsplit(",", 2))
+    return f"{name} with {memory}, driver {driver}"
 
+
+def _runtimes(asked: str) -> Iterator[Finding]:
     try:
-        yield Finding("Runtime", f"{choose_runtime(runtime)} (asked for: {runtime})", True)
+        chosen = choose_runtime(asked)
     except AvatarError as error:
-        yield Finding("Runtime", f"none for '{runtime}'", False, str(error))
-    for package, remedy in (
-        ("openvino", "pip install openvino"),
-        ("onnxruntime", "pip install 'open-avatar[onnx]' (CPU) or 'open-avatar[cuda]' (GPU); never both"),
-        ("torch", "pip install 'open-avatar[cuda]' on a CUDA host; a CPU does not need it"),
-    ):
-        version = _version(package)
-        yield Finding(package, version or "not installed", True, "" if version else remedy)
+        yield Finding("Runtime", f"none for '{asked}'", False, str(error))
+    else:
+        why = "the first of these that lacks nothing" if asked == "auto" else "as asked for"
+        yield Finding("Runtime", f"{chosen.name}, {why}", True)
+        if chosen.name == "torch":
+            yield _torch_device(expected=not chosen.missing)
+    for runtime in RUNTIMES.values():
+        version = _version(runtime.module) or _version(f"{runtime.module}-gpu")
+        found = "; ".join(filter(None, [version, runtime.missing or "usable"]))
+        to_install = runtime.missing not in ("", NO_DEVICE)
+        yield Finding(f"runtime {runtime.name}", found, True, f"pip install {runtime.install}" if to_install else "")
+
+
+def _torch_device(*, expected: bool) -> Finding:
+    """What torch computes on: that there is a device does not say that its driver is new enough."""
+    import torch
+
+    if torch.cuda.is_available():
+        return Finding("torch", f"CUDA {torch.version.cuda} on {torch.cuda.get_device_name()}", True)
+    remedy = f"an NVIDIA driver for CUDA {torch.version.cuda}, or --runtime openvino" if expected else ""
+    return Finding("torch", "computes on the CPU", not expected, remedy)
 
 
 def _encoders() -> Iterator[Finding]:

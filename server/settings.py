@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from models.runtimes.choice import RUNTIMES
 from server.errors import SettingsError
 from server.publishers.offers import ice_server
 from server.tokens import HASHED, hashed_key
@@ -248,7 +249,7 @@ class Settings:
     drain_s: float = _setting(
         8.0, "how long sessions may take to end when the server shuts down", _number(0, 3600), "a number of seconds"
     )
-    runtime: str = _setting("auto", "what runs the networks", *_one_of("auto", "openvino", "onnx", "torch"))
+    runtime: str = _setting("auto", "what runs the networks", *_one_of("auto", *RUNTIMES))
     threads: int = _setting(
         0, "CPU threads for the networks; 0 decides by the machine", _whole(0, 1024), "a whole number"
     )

@@ -192,5 +192,8 @@ def test_every_runtime_loads_an_avatar(avatars: Path, runtime: str) -> None:
 
 
 def test_an_unknown_runtime_is_refused_before_any_avatar_is_loaded(avatars: Path) -> None:
-    with pytest.raises(RuntimeUnavailable, match="runtime is 'abacus', allowed are auto, torch, openvino, onnx"):
+    with pytest.raises(
+        RuntimeUnavailable,
+        match="runtime is 'abacus', allowed are auto, torch, onnx-cuda, openvino, onnx, onnx-tensorrt",
+    ):
         Catalogue([avatars], "abacus")

@@ -13,7 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from avatar.errors import BundleError, RuntimeUnavailable
-from models.runtimes.choice import RUNTIMES, Runtime, choose_runtime, open_onnx, open_openvino
+from models.runtimes import choice
+from models.runtimes.choice import RUNTIMES, Runtime, choose_runtime, cuda_for, open_onnx, open_openvino
 from models.runtimes.network import Network
 from models.runtimes.openvino import OpenVinoNetwork
 from tests.tiny_avatar import WINDOW
@@ -118,12 +119,13 @@ def test_onnx_runtime_refuses_bf16(tiny_avatar: Path) -> None:
         open_onnx(tiny_avatar / "weights" / "mouth.onnx", 1, "bf16")
 
 
-def test_openvino_is_preferred_where_it_is_installed() -> None:
+@pytest.mark.skipif(choice.has_cuda_device(), reason="this machine has a CUDA device")
+def test_openvino_is_preferred_where_there_is_no_cuda_device() -> None:
     assert choose_runtime().name == "openvino"
     assert choose_runtime("onnx").name == "onnx"
 
 
-ABSENT = Runtime("absent", "no_such_module", "open-avatar[absent]", open_onnx)
+ABSENT = Runtime("absent", "no_such_module", "'open-avatar[absent]'", open_onnx)
 
 
 def test_a_runtime_that_is_not_installed_is_passed_over() -> None:
@@ -141,6 +143,32 @@ def test_a_runtime_that_is_not_installed_is_passed_over() -> None:
 def test_a_runtime_that_cannot_be_had_is_refused(name: str, sentence: str) -> None:
     with pytest.raises(RuntimeUnavailable, match=sentence):
         choose_runtime(name, {"absent": ABSENT})
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A library's folder, on a machine that has a CUDA device."""
+    (tmp_path / "somelibrary" / "lib").mkdir(parents=True)
+    (tmp_path / "somelibrary" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(choice, "has_cuda_device", lambda: True)
+    return tmp_path / "somelibrary" / "lib"
+
+
+def test_a_library_needs_its_cuda_build_and_a_device(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lacks = cuda_for("somelibrary", "lib/cuda.so", "somelibrary is installed without CUDA")
+    picky = Runtime("picky", "somelibrary", "somelibrary", open_onnx, lacks)
+    relaxed = Runtime("relaxed", "somelibrary", "somelibrary", open_onnx, lacks, makes_do=True)
+    runtimes = {"picky": picky, "relaxed": relaxed, **RUNTIMES}
+    assert picky.missing == "somelibrary is installed without CUDA"
+    (library / "cuda.so").touch()
+    assert picky.missing == ""
+    assert choose_runtime("auto", runtimes) is picky
+    monkeypatch.setattr(choice, "has_cuda_device", lambda: False)
+    with pytest.raises(RuntimeUnavailable, match="runtime 'picky' cannot be used here: no CUDA device"):
+        choose_runtime("picky", runtimes)
+    assert choose_runtime("relaxed", runtimes) is relaxed
+    assert choose_runtime("auto", runtimes) not in (picky, relaxed)
 
 
 def test_choosing_a_runtime_imports_none() -> None:
