@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,9 @@ def halves() -> tuple[Path, Path]:
 
 NETWORKS = pytest.mark.parametrize("path", [SHARED_ENCODER, *halves()], ids=lambda path: path.stem)
 TOLERANCES = {np.dtype(np.uint8): 1, np.dtype(np.float16): 2e-2, np.dtype(np.float32): 1e-3}
+
+
+HALF_MEANS = {np.dtype(np.uint8): 2, np.dtype(np.float16): 2e-2, np.dtype(np.float32): 2e-2}
 
 
 def inputs_of(network: TorchNetwork, n: int) -> dict[str, NDArray[Any]]:
@@ -100,11 +104,73 @@ def test_a_network_that_makes_something_else_is_refused(tmp_path: Path) -> None:
         TorchNetwork(tmp_path / "encoder.onnx")
 
 
-@pytest.mark.gpu
-def test_on_cuda_in_bf16_the_mouth_stays_within_a_few_grey_levels() -> None:
+@NETWORKS
+def test_a_batch_larger_than_any_that_is_ready_runs_in_parts(path: Path) -> None:
+    network, exact = TorchNetwork(path, precision="f32"), OpenVinoNetwork(path, precision="f32")
+    for n in (19, 2):  # the second fills buffers up that the first has left full
+        inputs = inputs_of(network, n)
+        here, there = network.run(inputs), exact.run(inputs)
+        for name, values in here.items():
+            assert len(values) == n
+            assert np.abs(values.astype(np.float64) - there[name]).max() <= TOLERANCES[values.dtype]
+
+
+def test_a_result_is_not_touched_by_later_calls() -> None:
+    network = TorchNetwork(halves()[1], precision="f32")
+    first = network.run(inputs_of(network, 4))["patch"]
+    before = first.copy()
+    network.run(inputs_of(network, 3))
+    assert np.array_equal(first, before)
+
+
+def test_threads_take_turns() -> None:
+    network = TorchNetwork(halves()[1], precision="f32")
+    batches = [inputs_of(network, n) for n in (1, 2, 3, 4)]
+    alone = [network.run(inputs)["patch"] for inputs in batches]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda inputs: network.run(inputs)["patch"], batches * 4))
+    for place, patch in enumerate(together):
+        assert np.array_equal(patch, alone[place % 4])
+
+
+@NETWORKS
+def test_half_precision_stays_close_to_single(path: Path) -> None:
+    """As on CUDA: weights in bf16, channels last; what comes out has the type that the file says."""
+    rough, exact = TorchNetwork(path, precision="bf16"), TorchNetwork(path, precision="f32")
+    inputs = inputs_of(exact, 3)
+    left, right = rough.run(inputs), exact.run(inputs)
+    for name in left.keys() - {"visemes"}:  # logits, which nobody reads
+        assert left[name].dtype == right[name].dtype
+        assert np.abs(left[name].astype(np.float64) - right[name]).mean() <= HALF_MEANS[left[name].dtype]
+
+
+@pytest.fixture
+def on_cuda() -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    _, path = halves()
-    inputs = inputs_of(TorchNetwork(path), 4)
-    fast, exact = TorchNetwork(path).run(inputs), OpenVinoNetwork(path, precision="f32").run(inputs)
-    assert np.abs(fast["patch"].astype(np.float64) - exact["patch"]).mean() <= 2
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("on_cuda")
+@NETWORKS
+@pytest.mark.parametrize("n", [1, 3, 19])
+def test_on_cuda_in_half_precision_answers_stay_close(path: Path, n: int) -> None:
+    fast, exact = TorchNetwork(path), OpenVinoNetwork(path, precision="f32")
+    inputs = inputs_of(fast, n)
+    left, right = fast.run(inputs), exact.run(inputs)
+    for name in left.keys() - {"visemes"}:
+        assert left[name].dtype == right[name].dtype
+        assert np.abs(left[name].astype(np.float64) - right[name]).mean() <= HALF_MEANS[left[name].dtype]
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("on_cuda")
+def test_on_cuda_a_network_is_loaded_while_another_runs() -> None:
+    running = TorchNetwork(halves()[1])
+    inputs = inputs_of(running, 3)
+    expected = running.run(inputs)["patch"]
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(lambda: [TorchNetwork(SHARED_ENCODER) for _ in range(40)])  # more than there are streams
+        while not loading.done():
+            assert np.array_equal(running.run(inputs)["patch"], expected)
+        assert len(loading.result()) == 40
