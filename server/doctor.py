@@ -100,6 +100,8 @@ def _torch_device(*, expected: bool) -> Finding:
 def _encoders() -> Iterator[Finding]:
     import av
 
+    from server.publishers.nvenc import nvenc_fails
+
     for codec, remedy in (
         ("libx264", "install PyAV from its wheel: pip install av"),
         ("aac", "install PyAV from its wheel: pip install av"),
@@ -107,8 +109,10 @@ def _encoders() -> Iterator[Finding]:
     ):
         there = codec in av.codecs_available
         yield Finding(f"encoder {codec}", "there" if there else "missing", there, "" if there else remedy)
-    has_nvenc = "h264_nvenc" in av.codecs_available
-    yield Finding("encoder h264_nvenc", "built in; needs a GPU with NVENC" if has_nvenc else "missing", True)
+    why_not = nvenc_fails()
+    yield Finding(
+        "encoder h264_nvenc", f"does not open ({why_not}); x264 takes its place" if why_not else "there", True
+    )
 
 
 def _agora() -> Finding:

@@ -39,19 +39,28 @@ for players conclude from when packets left which sound belongs to which picture
 class LiveVideoEncoder:
     """Turns I420 pictures into packets at once. Pictures may be left out between two calls.
 
-    H.264 is quantised evenly, which spares x264 a third of its work: to bound its rate it would look at each picture
-    twice. Where that takes too many bits, as with noisy footage, an encoder with a bound takes over for good.
+    H.264 is left to a GPU that can encode it. On the CPU it is quantised evenly, which spares x264 a third of its work:
+    to bound its rate it would look at each picture twice. Where that takes too many bits, as with noisy footage, an
+    encoder with a bound takes over for good.
+
+    Args:
+        setups: in the place of the codec's own.
     """
 
-    def __init__(self, codec: VideoCodec, size: Size, timeline: Timeline) -> None:
+    def __init__(self, codec: VideoCodec, size: Size, timeline: Timeline, setups: Sequence[Setup] = ()) -> None:
         self._size = size
         self._timeline = timeline
         self._bit_rate = round(BITS_PER_PIXEL * size.width * size.height * timeline.fps)
-        self._setups = list(SETUPS[codec])
+        self._setups = list(setups or SETUPS[codec])
         self._context = self._next_context()
         self._n_over = 0
         """Bits that were made beyond the bound and are not made up for."""
         self._last_sample: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Of FFmpeg's encoder that is used."""
+        return self._context.name
 
     def encode(self, picture: Picture, tick: FrameTick, *, whole: bool) -> list[av.Packet[Any]]:
         """The packets of one picture, stamped with the tick's first sample.
@@ -75,14 +84,56 @@ class LiveVideoEncoder:
         return self._n_over > BURST_S * self._bit_rate
 
     def _next_context(self) -> VideoCodecContext:
-        context = self._setups.pop(0)(self._bit_rate)
-        context.width, context.height = self._size.width, self._size.height
-        context.pix_fmt = "yuv420p"
-        context.framerate = self._timeline.fps
-        context.time_base = Fraction(1, self._timeline.sample_rate)
-        context.gop_size = round(KEY_INTERVAL_S * self._timeline.fps)
-        context.thread_count = 1
-        return context
+        """The next that opens: this machine may have no NVENC, or all that its GPU can do at once may be in use."""
+        while True:
+            setup = self._setups.pop(0)
+            try:
+                context = setup.make(self._bit_rate)
+                context.width, context.height = self._size.width, self._size.height
+                context.pix_fmt = "yuv420p"
+                context.framerate = self._timeline.fps
+                context.time_base = Fraction(1, self._timeline.sample_rate)
+                context.gop_size = round(KEY_INTERVAL_S * self._timeline.fps)
+                context.thread_count = 1
+                context.open()
+            except (av.FFmpegError, ValueError):  # ValueError: PyAV was built without it
+                if not self._setups:
+                    raise
+            else:
+                self._setups = [] if setup.keeps_bound else self._setups
+                return context
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """One way to encode.
+
+    Attributes:
+        make: sets an encoder up, given its highest bit rate.
+        keeps_bound: whether it keeps to that; if it does not, what comes next takes over when it must.
+    """
+
+    make: Callable[[int], VideoCodecContext]
+    keeps_bound: bool = True
+
+
+def _nvenc_h264(bit_rate: int) -> VideoCodecContext:
+    context = av.CodecContext.create("h264_nvenc", "w")
+    context.bit_rate = 0  # as many as the quality takes, up to the bound
+    context.max_b_frames = 0
+    context.options = {
+        "preset": "p4",
+        "tune": "ull",
+        "profile": "baseline",
+        "zerolatency": "1",
+        "delay": "0",
+        "forced-idr": "1",
+        "rc": "vbr",
+        "cq": "23",
+        "maxrate": str(bit_rate),
+        "bufsize": str(round(BURST_S * bit_rate)),
+    }
+    return context
 
 
 def _h264(rate: Mapping[str, str]) -> VideoCodecContext:
@@ -115,11 +166,9 @@ def _vp8(bit_rate: int) -> VideoCodecContext:
     return context
 
 
-SETUPS: Mapping[VideoCodec, Sequence[Callable[[int], VideoCodecContext]]] = {
-    "H264": (_even_h264, _bounded_h264),
-    "VP8": (_vp8,),
-}
-"""How each codec is set up, given its highest bit rate: the first, and what follows where it takes too many bits."""
+X264 = (Setup(_even_h264, keeps_bound=False), Setup(_bounded_h264))
+SETUPS: Mapping[VideoCodec, Sequence[Setup]] = {"H264": (Setup(_nvenc_h264), *X264), "VP8": (Setup(_vp8),)}
+"""How each codec is set up: the first that opens, and what follows where it takes too many bits."""
 
 
 class LiveSoundEncoder:

@@ -15,11 +15,14 @@ from avatar.timeline import Timeline
 from server.publishers.live_encoding import (
     BITS_PER_PIXEL,
     PACKET_MS,
+    SETUPS,
+    X264,
     LiveEncoder,
     LiveSoundEncoder,
     LiveVideoEncoder,
     VideoCodec,
 )
+from server.publishers.nvenc import nvenc_fails
 from tests.server.show import Show, delay, number_on
 
 DECODERS = {"H264": "h264", "VP8": "vp8"}
@@ -65,7 +68,7 @@ def test_one_can_begin_to_watch_at_a_whole_picture(codec: VideoCodec) -> None:
 
 def test_noise_is_sent_at_a_bounded_rate_before_long() -> None:
     show, rng = Show(), np.random.default_rng(1)
-    encoder = LiveVideoEncoder("H264", show.size, show.timeline)
+    encoder = LiveVideoEncoder("H264", show.size, show.timeline, X264)
     packets = []
     for frame in show.frames(100):
         noisy = rng.integers(0, 255, frame.picture.shape, np.uint8)
@@ -78,6 +81,22 @@ def test_noise_is_sent_at_a_bounded_rate_before_long() -> None:
     bound = BITS_PER_PIXEL * show.size.width * show.size.height
     assert np.mean([8 * packet.size for packet in packets[:5]]) > 3 * bound
     assert np.mean([8 * packet.size for packet in packets[50:]]) < 1.2 * bound
+
+
+def test_x264_encodes_where_nvenc_does_not_open() -> None:
+    why_not = nvenc_fails()
+    show = Show()
+    encoder = LiveVideoEncoder("H264", show.size, show.timeline)
+    assert encoder.name == ("libx264" if why_not else "h264_nvenc")
+    packets = [packet for frame in show.frames(10) for packet in encoder.encode(frame.picture, frame.tick, whole=False)]
+    assert seen("H264", packets) == list(range(10))
+
+
+def test_where_nothing_opens_it_is_said_why() -> None:
+    if not nvenc_fails():
+        pytest.skip("NVENC opens here")
+    with pytest.raises((av.FFmpegError, ValueError), match="h264_nvenc"):
+        LiveVideoEncoder("H264", Show().size, Show().timeline, SETUPS["H264"][:1])
 
 
 @pytest.mark.parametrize("rate", [16000, 24000, 48000])
