@@ -68,11 +68,13 @@ class LoadedAvatar:
     Attributes:
         model: None for one without a trained mouth.
         sizes: its footage in the sizes in which sessions show it.
+        networks: that the model runs; others may share them.
     """
 
     bundle: AvatarBundle
     model: LipSyncModel | None
     sizes: Sizes
+    networks: tuple[Network, ...] = ()
 
     @property
     def n_bytes(self) -> int:
@@ -129,8 +131,9 @@ class Catalogue:
             takes half as much processor time again.
         at_once: calls of a network that may run at the same time.
         budget_bytes: footage that is kept when nobody uses it; the avatar that was asked for least lately goes first.
-        look_bytes: what networks have seen in footage that is kept.
             Half of it is what one avatar may take up in other sizes than its own, used or not.
+        network_bytes: the same for networks, on the device that runs them: whichever does not suffice, an avatar goes.
+        look_bytes: what networks have seen in footage that is kept.
         watch: takes the place of each network that is opened of a file: for who measures them.
 
     Raises:
@@ -144,13 +147,15 @@ class Catalogue:
         threads: int = 1,
         at_once: int = 1,
         budget_bytes: int = 2**31,
+        network_bytes: int = 2**31,
         look_bytes: int = LOOK_BYTES,
         watch: Callable[[Path, Network], Network] = lambda path, network: network,
     ) -> None:
         self._folders = tuple(folders)
         self._runtime = choose_runtime(runtime)
         self._threads, self.at_once = threads, at_once
-        self._budget = budget_bytes
+        self.max_batch = self._runtime.max_batch
+        self._budget, self._network_budget = budget_bytes, network_bytes
         self._looks = Looks(look_bytes)
         self._watch = watch
         self._lock = threading.Lock()
@@ -216,19 +221,25 @@ class Catalogue:
         if lipsync is None:
             bundle = read_bundle(entry.folder, entry.manifest, at_once)
             return LoadedAvatar(bundle, None, Sizes(bundle, self._budget // 2))
+        networks: list[Network] = []
+
+        def open_network(path: Path) -> Network:
+            networks.append(self._open(path))
+            return networks[-1]
+
         # Opening networks takes a third of the time, and mostly one core.
         with ThreadPoolExecutor(1, "footage") as other:
             reading = other.submit(read_bundle, entry.folder, entry.manifest, at_once)
             if at_once == 1:
                 wait([reading])
             try:
-                model = KINDS[lipsync.kind](entry.folder, entry.manifest, self._open, self._looks)
+                model = KINDS[lipsync.kind](entry.folder, entry.manifest, open_network, self._looks)
             finally:
                 bundle = reading.result()  # what is wrong with the files comes first: hashes are checked there
         mask = Size(bundle.mask.shape[1], bundle.mask.shape[0])
         if model.spec.patch != mask:
             raise BundleError(f"avatar '{bundle.id}' has a mask of {mask} but its network draws {model.spec.patch}")
-        return LoadedAvatar(bundle, model, Sizes(bundle, self._budget // 2))
+        return LoadedAvatar(bundle, model, Sizes(bundle, self._budget // 2), tuple(networks))
 
     def _open(self, path: Path) -> Network:
         """The network in a file; the same file is opened once, whichever avatars use it."""
@@ -246,8 +257,16 @@ class Catalogue:
             del self._kept[other]
         self._kept[key] = loaded
         self._kept.move_to_end(key)
-        while len(self._kept) > 1 and sum(avatar.n_bytes for avatar in self._kept.values()) > self._budget:
+        while len(self._kept) > 1 and not self._fit():
             self._kept.popitem(last=False)
+
+    def _fit(self) -> bool:
+        """Whether what is kept fits; a network that avatars share counts once."""
+        networks = {id(network): network for avatar in self._kept.values() for network in avatar.networks}
+        return (
+            sum(avatar.n_bytes for avatar in self._kept.values()) <= self._budget
+            and sum(network.n_bytes for network in networks.values()) <= self._network_budget
+        )
 
 
 def n_cores() -> int:

@@ -70,8 +70,7 @@ class Inference:
 
     Args:
         n_threads: how many batches are drawn at the same time.
-        max_batch: the most mouths in one of them. Four take half of the processor time that they take one by one, more
-            are hardly cheaper, and something urgent may have to wait for them.
+        max_batch: the most mouths in one of them, as suits what runs the networks.
     """
 
     def __init__(self, n_threads: int = 1, max_batch: int = 4) -> None:

@@ -253,6 +253,19 @@ class Settings:
     threads: int = _setting(
         0, "CPU threads for the networks; 0 decides by the machine", _whole(0, 1024), "a whole number"
     )
+    footage_mib: int = _setting(
+        2048,
+        "memory for footage in each process, in MiB; beyond it avatars that nobody uses are let go, "
+        "the one that was asked for least lately first",
+        _whole(0, 2**24),
+        "a whole number",
+    )
+    network_mib: int = _setting(
+        2048,
+        "the same for networks, in the memory of what runs them: the GPU's, if there is one",
+        _whole(0, 2**24),
+        "a whole number",
+    )
     log_level: str = _setting("info", "how much is logged", *_one_of("debug", "info", "warning", "error"))
 
     @classmethod

@@ -82,7 +82,7 @@ class Stage:
         self._settings = settings
         self.catalogue = catalogue
         self.metrics = metrics
-        self._inference = Inference(catalogue.at_once)
+        self._inference = Inference(catalogue.at_once, catalogue.max_batch)
         self._cores = share_of_cores(settings)
         self._encoders = ThreadPoolExecutor(max(1, round(self._cores)), "encoder")
         self.monitor = Monitor(
@@ -233,7 +233,13 @@ def build_stage(settings: Settings, embedded: Path) -> Stage:
         RuntimeUnavailable: no library for the networks is installed.
     """
     n_threads = threads_for(settings.threads, share_of_cores(settings))
-    catalogue = Catalogue(folders_of(settings, embedded), settings.runtime, at_once=n_threads)
+    catalogue = Catalogue(
+        folders_of(settings, embedded),
+        settings.runtime,
+        at_once=n_threads,
+        budget_bytes=settings.footage_mib * 2**20,
+        network_bytes=settings.network_mib * 2**20,
+    )
     return Stage(settings, catalogue, Metrics())
 
 

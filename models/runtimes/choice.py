@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from avatar.errors import RuntimeUnavailable
+from models.runtimes.batches import SIZES
 from models.runtimes.network import Network, Precision
 
 NO_DEVICE = "no CUDA device"
@@ -25,6 +26,8 @@ class Runtime:
         install: what to install for it, as pip wants it.
         lacks: what else it needs and this machine does not have, in a few words; empty where nothing is missing.
         makes_do: whether it runs without that, if it is asked for by name.
+        max_batch: the most mouths that it should draw at once. On a CPU four take half of the time that they take one
+            by one, more are hardly cheaper, and something urgent may have to wait for them.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Runtime:
     open: Opener
     lacks: Callable[[], str] = lambda: ""
     makes_do: bool = False
+    max_batch: int = 4
 
     @property
     def installed(self) -> bool:
@@ -106,6 +110,7 @@ RUNTIMES: Mapping[str, Runtime] = {
         open_torch,
         cuda_for("torch", "lib/libtorch_cuda.so", "torch is installed without CUDA"),
         makes_do=True,
+        max_batch=SIZES[-1],
     ),
     "onnx-cuda": Runtime(
         "onnx-cuda",
@@ -113,11 +118,17 @@ RUNTIMES: Mapping[str, Runtime] = {
         "'open-avatar[cuda]'",
         open_onnx_cuda,
         cuda_for("onnxruntime", "capi/libonnxruntime_providers_cuda.so", "onnxruntime-gpu is not installed"),
+        max_batch=SIZES[-1],
     ),
     "openvino": Runtime("openvino", "openvino", "open-avatar", open_openvino),
     "onnx": Runtime("onnx", "onnxruntime", "'open-avatar[onnx]'", open_onnx),
     "onnx-tensorrt": Runtime(
-        "onnx-tensorrt", "onnxruntime", "'open-avatar[cuda]' tensorrt", open_onnx_tensorrt, lacks_tensorrt
+        "onnx-tensorrt",
+        "onnxruntime",
+        "'open-avatar[cuda]' tensorrt",
+        open_onnx_tensorrt,
+        lacks_tensorrt,
+        max_batch=SIZES[-1],
     ),
 }
 """In the order in which they are preferred. TensorRT builds an engine for minutes, so it has to be asked for."""

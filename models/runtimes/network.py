@@ -28,6 +28,11 @@ class Network(Protocol):
     @property
     def outputs(self) -> Mapping[str, Shape]: ...
 
+    @property
+    def n_bytes(self) -> int:
+        """Memory that it takes on its device, about."""
+        ...
+
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Every output for a batch of any size but none; the arrays are new."""
         ...

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from avatar.errors import BundleError
 from models.runtimes.network import Precision, Shape
 
+MEMORY = 2.5
+"""Times its file that a network takes in memory, of which a part is stored in half precision."""
+
 
 class OnnxNetwork:
     """An ONNX file in an ONNX Runtime session.
@@ -39,6 +42,7 @@ class OnnxNetwork:
             raise BundleError(f"{path.name} cannot be run by ONNX Runtime: {error}") from error
         self.inputs = shapes(self._session.get_inputs())
         self.outputs = shapes(self._session.get_outputs())
+        self.n_bytes = round(MEMORY * path.stat().st_size)
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         return dict(zip(self.outputs, self._session.run(list(self.outputs), dict(inputs)), strict=True))

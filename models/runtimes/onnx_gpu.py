@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from avatar.errors import BundleError, RuntimeUnavailable
 from models.runtimes.batches import SIZES, Arrays, filled, in_parts
 from models.runtimes.network import Precision, Shape
-from models.runtimes.onnx import shapes
+from models.runtimes.onnx import MEMORY, shapes
 
 Settings = Callable[[Mapping[str, Shape], Precision], dict[str, str]]
 
@@ -87,6 +87,7 @@ class OnnxGpuNetwork:
         if provider.name not in self._session.get_providers():  # it goes on without one that does not load
             raise RuntimeUnavailable(f"ONNX Runtime's {provider.name} does not work on this machine")
         self.outputs = shapes(self._session.get_outputs())
+        self.n_bytes = round(MEMORY * path.stat().st_size)  # as on a CPU: nobody has looked on a GPU
         for size in SIZES:
             self._run({port.name: np.zeros((size, *port.shape[1:]), dtype_of(port.type)) for port in ports}, size)
 

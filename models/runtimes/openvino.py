@@ -23,6 +23,11 @@ eight at once are a tenth cheaper still. One size for all, left open until it ru
 """
 
 
+MEMORY = 5
+"""Times its file that a network takes in memory, for each size that is compiled: 59 MB for one of 3.8 MB, 69 MB for one
+of 5.3 MB, in three sizes."""
+
+
 @functools.cache
 def the_core() -> Any:
     """The process's only ``openvino.Core``, which lives as long as the process.
@@ -66,8 +71,9 @@ class OpenVinoNetwork:
             "ENABLE_CPU_PINNING": False,  # encoders and event loop share these cores
         }
         self._requests: dict[int, SimpleQueue[Any]] = {}
+        sizes = sorted({1, *batches}, reverse=True)
         try:
-            for batch in sorted({1, *batches}, reverse=True):
+            for batch in sizes:
                 model = core.read_model(path)
                 self.inputs = shapes(model.inputs)
                 self.outputs = shapes(model.outputs)
@@ -83,6 +89,7 @@ class OpenVinoNetwork:
             raise BundleError(
                 f"{path.name} cannot be run by OpenVINO: {str(error).strip().splitlines()[-1]}"
             ) from error
+        self.n_bytes = MEMORY * len(sizes) * path.stat().st_size
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         n = len(next(iter(inputs.values())))

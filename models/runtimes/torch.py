@@ -66,9 +66,13 @@ class TorchNetwork:
         answers = [_dtype(value) for value in model.graph.output]
         samples = [torch.zeros(_row(value), dtype=_dtype(value)) for value in model.graph.input]
         self._lane = lane_on(device)
+        taken = torch.cuda.memory_reserved() if device.type == "cuda" else 0
         with torch.inference_mode():
             compute = _compute(module, device, _half(device, precision), answers)
             self._buckets = made_ready(compute, samples, self._lane)
+        taken = torch.cuda.memory_reserved() - taken if device.type == "cuda" else 0
+        weights = (*module.parameters(), *module.buffers())
+        self.n_bytes = max(taken, sum(values.nbytes for values in weights))
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         with self._lane.lock, torch.inference_mode():

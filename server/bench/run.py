@@ -42,6 +42,7 @@ class Subject:
     sample_rate: int
     size: Size
     n_threads: int
+    max_batch: int
 
 
 async def run(
@@ -59,7 +60,7 @@ async def run(
     compositor = await asyncio.to_thread(subject.avatar.sizes.at, subject.size)
     figures, timeline = Figures(n_sessions, str(subject.size)), Timeline(bundle.fps, SAMPLE_RATE)
     async with audience:
-        with Inference(subject.n_threads) as inference:
+        with Inference(subject.n_threads, subject.max_batch) as inference:
             sessions = [
                 Session(
                     f"bench-{index}",

@@ -60,6 +60,7 @@ class _Timed:
         self._times = times
         self.inputs: Mapping[str, Shape] = network.inputs
         self.outputs: Mapping[str, Shape] = network.outputs
+        self.n_bytes = network.n_bytes
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         began, used_s = time.monotonic(), time.thread_time()

@@ -44,9 +44,11 @@ def subject_of(
     if quality not in SHORTER_SIDE:
         raise SettingsError(f"--quality is '{quality}', but must be one of {', '.join(SHORTER_SIDE)}")
     networks, n_threads = NetworkTimes(), threads_for(threads)
-    avatar = Catalogue(folders, runtime, at_once=n_threads, watch=networks.watch).load(avatar_id)
+    catalogue = Catalogue(folders, runtime, at_once=n_threads, watch=networks.watch)
+    avatar = catalogue.load(avatar_id)
     pcm = np.concatenate([resampled(*read_speech(path), SPEECH_RATE) for path in speech])
-    return Subject(avatar, networks, pcm, SPEECH_RATE, size_of_quality(quality, avatar.bundle.size), n_threads)
+    size = size_of_quality(quality, avatar.bundle.size)
+    return Subject(avatar, networks, pcm, SPEECH_RATE, size, n_threads, catalogue.max_batch)
 
 
 @dataclass(frozen=True, slots=True)

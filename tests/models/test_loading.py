@@ -150,6 +150,25 @@ def test_footage_beyond_the_budget_is_let_go_unless_it_is_in_use(avatars: Path) 
     assert catalogue.load("body") is body
 
 
+def test_networks_beyond_their_budget_are_let_go_unless_they_are_in_use(avatars: Path, tmp_path: Path) -> None:
+    twin = make_tiny_avatar(tmp_path / "more" / "twin", id="twin", patch=40)
+    folders = [avatars, twin.parent]
+    roomy = Catalogue(folders)
+    networks = {network for name in ("tiny", "twin") for network in roomy.load(name).networks}
+    assert len(networks) == 3  # they share the encoder
+    n_bytes = sum(network.n_bytes for network in networks)
+    for spare, kept in ((0, True), (-1, False)):
+        catalogue = Catalogue(folders, network_bytes=n_bytes + spare)
+        tiny = catalogue.load("tiny")
+        avatar, network = weakref.ref(tiny), weakref.ref(tiny.networks[1])
+        catalogue.load("twin")
+        assert catalogue.load("tiny") is tiny
+        catalogue.load("twin")
+        del tiny
+        gc.collect()
+        assert (avatar() is not None, network() is not None) == (kept, kept)
+
+
 def test_avatars_share_the_networks_that_are_the_same_file(avatars: Path, tmp_path: Path) -> None:
     twin = make_tiny_avatar(tmp_path / "more" / "twin", id="twin", patch=40)
     catalogue = Catalogue([avatars, twin.parent])

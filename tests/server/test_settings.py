@@ -25,7 +25,7 @@ def test_an_empty_variable_is_not_set() -> None:
         ("AVATAR_PORT", "70000", "AVATAR_PORT is '70000', but must be a whole number from 0 to 65535"),
         ("AVATAR_GRACE_S", "-1", "AVATAR_GRACE_S is '-1', but must be a number of seconds"),
         ("AVATAR_GRACE_S", "nan", "AVATAR_GRACE_S is 'nan', but must be a number of seconds"),
-        ("AVATAR_RUNTIME", "cuda", "AVATAR_RUNTIME is 'cuda', but must be one of auto, openvino, onnx, torch"),
+        ("AVATAR_RUNTIME", "cuda", "AVATAR_RUNTIME is 'cuda', but must be one of auto, torch, onnx-cuda, openvino"),
         ("AVATAR_PUBLISHERS", "webrtc,tv", "AVATAR_PUBLISHERS is 'webrtc,tv', but must be a comma-separated list of"),
         ("AVATAR_PUBLIC_URL", "example.com", "AVATAR_PUBLIC_URL is 'example.com', but must be a URL"),
         ("AVATAR_PATH_PREFIX", "ava", "AVATAR_PATH_PREFIX is 'ava', but must be a path"),
