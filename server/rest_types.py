@@ -31,7 +31,20 @@ Side = Annotated[
 ]
 
 
-class AgoraSettings(msgspec.Struct, frozen=True):
+class Channel(msgspec.Struct, frozen=True):
+    """The channel that the avatar joins, and as whom, in whichever dialect it was said."""
+
+    app_id: str
+    channel: str
+    uid: str
+    enable_string_uid: bool
+    token: str
+
+    def __repr__(self) -> str:
+        return f"Channel(app_id={self.app_id!r}, channel={self.channel!r}, uid={self.uid!r})"
+
+
+class AgoraSettings(Channel, frozen=True):
     """The channel that the avatar joins, and as whom. Where a project has no certificate, ``token`` may be empty."""
 
     app_id: Text
@@ -39,9 +52,6 @@ class AgoraSettings(msgspec.Struct, frozen=True):
     uid: Text
     enable_string_uid: bool
     token: Token
-
-    def __repr__(self) -> str:
-        return f"AgoraSettings(app_id={self.app_id!r}, channel={self.channel!r}, uid={self.uid!r})"
 
 
 class StartBody(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from prometheus_client import Counter
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket
 
@@ -52,8 +53,7 @@ async def speech_socket(websocket: WebSocket) -> None:
     try:
         live = sessions.admit(websocket.path_params["session_id"], token)
     except ApiError as error:
-        sessions.metrics.refusals.labels(error.code).inc()
-        await websocket.send_denial_response(JSONResponse(error.body, error.status, error.headers))
+        await deny(websocket, error)
         return
     await websocket.accept()
     outbox = Outbox()
@@ -65,6 +65,13 @@ async def speech_socket(websocket: WebSocket) -> None:
         finally:
             live.detach(outbox)
             delivery.cancel()
+
+
+async def deny(websocket: WebSocket, error: ApiError) -> None:
+    """Refuses the handshake."""
+    refusals: Counter = websocket.app.state.refusals
+    refusals.labels(error.code).inc()
+    await websocket.send_denial_response(JSONResponse(error.body, error.status, error.headers))
 
 
 def presented_token(websocket: WebSocket) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import msgspec
 
 from server.errors import ValidationFailed
-from server.rest_types import AgoraSettings, Area, FirstDialectBody, StartBody
+from server.rest_types import Area, Channel, FirstDialectBody, StartBody
 from server.validation import checked
 
 MOST_SLENDER = 4
@@ -38,7 +38,7 @@ class StartRequest:
     quality: str
     version: str
     video_encoding: str
-    agora: AgoraSettings
+    agora: Channel
     activity_idle_timeout_s: float | None = None
     area: str = "GLOBAL"
     video_size: tuple[int, int] | None = None
@@ -85,7 +85,7 @@ def first_dialect_request(given: Mapping[str, Any], app_id: str) -> StartRequest
         quality=FIRST_DIALECT_QUALITY,
         version="v1",
         video_encoding=FIRST_DIALECT_ENCODING,
-        agora=AgoraSettings(app_id, body.agora_channel, uid, not uid.isdecimal(), body.agora_token or ""),
+        agora=Channel(app_id, body.agora_channel, uid, not uid.isdecimal(), body.agora_token or ""),
         area=region if region in FIRST_DIALECT_AREAS else "GLOBAL",
         passthrough=_unknown_to(FirstDialectBody, given),
     )

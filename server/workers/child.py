@@ -29,10 +29,8 @@ from server.whep import Watchable, answered
 from server.wiring import Stage, build_stage
 from server.workers.link import Link, connected
 from server.workers.messages import (
-    TO_WORKER,
-    Answered,
-    Asked,
     Begin,
+    Done,
     Ended,
     HangUp,
     Order,
@@ -61,16 +59,16 @@ class Desk:
         self._stage = stage
         self._tasks = tasks
 
-    async def answer(self, asked: Asked) -> None:
+    async def answer(self, call: int, order: bytes) -> None:
         try:
-            value = await self._done(asked.order)
+            value = await self._done(msgspec.json.decode(order, type=Order))
         except AvatarError as error:
-            self._refuse(asked.call, api_error(error))
+            self._refuse(call, api_error(error))
         except Exception as error:  # our own mistake: it is answered as over HTTP, and the other sessions go on
             log.error("an order failed", exc_info=error)
-            self._refuse(asked.call, ApiError("Something went wrong on this server"))
+            self._refuse(call, ApiError("Something went wrong on this server"))
         else:
-            self._link.send(Answered(asked.call, msgspec.Raw(msgspec.json.encode(value))))
+            self._link.send(Done(msgspec.Raw(msgspec.json.encode(value))), call)
 
     async def report(self) -> None:
         told = None
@@ -111,7 +109,7 @@ class Desk:
 
     def _refuse(self, call: int, refusal: ApiError) -> None:
         headers = dict(refusal.headers)
-        self._link.send(Refused(call, refusal.status, refusal.error, refusal.code, refusal.message, headers))
+        self._link.send(Refused(refusal.status, refusal.error, refusal.code, refusal.message, headers), call)
 
     async def _tell_end(self, live: LiveSession) -> None:
         await live.gone.wait()
@@ -120,10 +118,9 @@ class Desk:
 
 async def work(front: socket.socket, listener: socket.socket) -> None:
     link = await connected(front)
-    said = link.messages(TO_WORKER)
-    begin = await anext(said)
-    if not isinstance(begin, Begin):
-        raise AvatarError("the first message to a worker must be Begin")
+    said = link.messages()
+    _, first = await anext(said)
+    begin = msgspec.json.decode(first, type=Begin)
     settings = begin.settings
     logs.configure(settings.log_level, (settings.token_secret,), {"worker": begin.number})
     stage = build_stage(settings, Path(begin.embedded))
@@ -149,9 +146,8 @@ async def work(front: socket.socket, listener: socket.socket) -> None:
         await server.listening.wait()
         reporting = tasks.create_task(desk.report())
         try:
-            async for message in said:
-                if isinstance(message, Asked):
-                    tasks.create_task(desk.answer(message))
+            async for call, order in said:
+                tasks.create_task(desk.answer(call, order))
         finally:
             reporting.cancel()
             server.should_exit = True

@@ -4,16 +4,33 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
+
 from models.loading import EMBEDDED, Catalogue
 from server.app import api, assembled, opens, with_secret
 from server.avatar_routes import avatar_operations
+from server.errors import InvalidToken, SessionNotFound
 from server.serving import AvatarServer
 from server.settings import Settings
+from server.speech_socket import deny, presented_token
 from server.studio_routes import studio_routes
+from server.tokens import SessionTokens
 from server.whep import whep_routes
 from server.wiring import folders_of
 from server.workers.figures import FrontMetrics
 from server.workers.placement import Workers
+
+
+async def not_here(websocket: WebSocket) -> None:
+    """Sockets are the workers', at the addresses that starts return; who comes here is told what a worker would say."""
+    tokens: SessionTokens = websocket.app.state.tokens
+    token = presented_token(websocket)
+    try:
+        is_right = token is not None and tokens.session_id(token) == websocket.path_params["session_id"]
+    except InvalidToken:
+        is_right = False
+    await deny(websocket, SessionNotFound() if is_right else InvalidToken())
 
 
 def build_front(settings: Settings, embedded: Path = EMBEDDED) -> AvatarServer:
@@ -32,6 +49,7 @@ def build_front(settings: Settings, embedded: Path = EMBEDDED) -> AvatarServer:
         *api(avatar_operations(catalogue)),
         *whep_routes(workers.watchable, lambda *access: opens(app, *access)),
         *studio_routes(),
+        WebSocketRoute("/session/{session_id}/ws", not_here),
     ]
     app = assembled(settings, workers, metrics.refusals, served, [workers])
     return AvatarServer(app, settings)

@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from server.errors import ApiError, Unavailable
-from server.workers.messages import LENGTH, Answered, Asked, FromWorker, Order, Refused, ToWorker, packed
+from server.workers.messages import HEAD, Answer, Order, Refused
 
 T = TypeVar("T")
 
@@ -50,20 +50,23 @@ class Link:
         self._reader = reader
         self._writer = writer
 
-    def send(self, message: ToWorker | FromWorker) -> None:
-        """Never waits: what waits to be read is as little as what was asked."""
+    def send(self, message: msgspec.Struct, call: int = 0) -> None:
+        """Never waits: what is on its way is as little as what was asked."""
+        body = msgspec.json.encode(message)
         if not self._writer.is_closing():
-            self._writer.write(packed(message))
+            self._writer.write(HEAD.pack(len(body), call) + body)
 
-    async def messages(self, decoder: msgspec.json.Decoder[T]) -> AsyncIterator[T]:
-        """What the other side says, until it ends."""
+    async def messages(self) -> AsyncIterator[tuple[int, bytes]]:
+        """What the other side says, until it ends: the number of the call, and the message.
+
+        It is not decoded here, so that one that cannot be spoils no other.
+        """
         while True:
             try:
-                (length,) = LENGTH.unpack(await self._reader.readexactly(LENGTH.size))
-                body = await self._reader.readexactly(length)
+                length, call = HEAD.unpack(await self._reader.readexactly(HEAD.size))
+                yield call, await self._reader.readexactly(length)
             except (asyncio.IncompleteReadError, ConnectionError):
                 return
-            yield decoder.decode(body)
 
     def close(self) -> None:
         self._writer.close()
@@ -73,13 +76,13 @@ async def connected(end: socket.socket) -> Link:
     return Link(*await asyncio.open_unix_connection(sock=end))
 
 
-class Questions:
+class Calls:
     """What was asked over a link and is not answered yet."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._numbers = itertools.count()
-        self._open: dict[int, asyncio.Future[msgspec.Raw]] = {}
+        self._numbers = itertools.count(1)
+        self._open: dict[int, asyncio.Future[bytes]] = {}
         self._is_over = False
 
     async def ask(self, order: Order, kind: type[T], within_s: float) -> T:
@@ -94,24 +97,23 @@ class Questions:
         call = next(self._numbers)
         self._open[call] = asyncio.get_running_loop().create_future()
         try:
-            self._link.send(Asked(call, order))
+            self._link.send(order, call)
             async with asyncio.timeout(within_s):
-                value = await self._open[call]
+                body = await self._open[call]
         except TimeoutError:
             raise WorkerLost from None
         finally:
             del self._open[call]
-        return msgspec.json.decode(value, type=kind)
+        answer = msgspec.json.decode(body, type=Answer)
+        if isinstance(answer, Refused):
+            raise Relayed(answer)
+        return msgspec.json.decode(answer.value, type=kind)
 
-    def settle(self, answer: Answered | Refused) -> None:
+    def settle(self, call: int, answer: bytes) -> None:
         """An answer came; perhaps too late for who asked."""
-        future = self._open.get(answer.call)
-        if future is None or future.done():
-            return
-        if isinstance(answer, Answered):
-            future.set_result(answer.value)
-        else:
-            future.set_exception(Relayed(answer))
+        future = self._open.get(call)
+        if future and not future.done():
+            future.set_result(answer)
 
     def give_up(self) -> None:
         """No more answers will come."""

@@ -9,7 +9,8 @@ import msgspec
 from server.settings import Settings
 from server.start_request import StartRequest
 
-LENGTH = struct.Struct("<I")
+HEAD = struct.Struct("<II")
+"""Before each message: its length in bytes, and the number of the call that it belongs to; 0 is none."""
 
 
 class Begin(msgspec.Struct, tag=True, frozen=True):
@@ -57,7 +58,7 @@ class ShowAll(msgspec.Struct, tag=True, frozen=True):
 
 
 class Watch(msgspec.Struct, tag=True, frozen=True):
-    """A viewer's offer, answered with Answer."""
+    """A viewer's offer, answered with what ``Watchable.answer`` does."""
 
     session_id: str
     offer: str
@@ -77,27 +78,23 @@ class ShowFigures(msgspec.Struct, tag=True, frozen=True):
 Order = Start | Stop | Show | ShowAll | Watch | HangUp | ShowFigures
 
 
-class Asked(msgspec.Struct, tag=True, frozen=True):
-    """An order that is to be answered under this number."""
+class Done(msgspec.Struct, tag=True, frozen=True):
+    """The answer to an order."""
 
-    call: int
-    order: Order
-
-
-class Answered(msgspec.Struct, tag=True, frozen=True):
-    call: int
     value: msgspec.Raw
 
 
 class Refused(msgspec.Struct, tag=True, frozen=True):
     """An order was refused as an HTTP request would be."""
 
-    call: int
     status: int
     error: str
     code: str
     message: str
     headers: dict[str, str]
+
+
+Answer = Done | Refused
 
 
 class State(msgspec.Struct, tag=True, frozen=True):
@@ -118,14 +115,4 @@ class Ended(msgspec.Struct, tag=True, frozen=True):
     session_id: str
 
 
-ToWorker = Begin | Asked
-FromWorker = Answered | Refused | State | Ended
-
-TO_WORKER: msgspec.json.Decoder[ToWorker] = msgspec.json.Decoder(ToWorker)
-FROM_WORKER: msgspec.json.Decoder[FromWorker] = msgspec.json.Decoder(FromWorker)
-
-
-def packed(message: ToWorker | FromWorker) -> bytes:
-    """A message with its length before it."""
-    body = msgspec.json.encode(message)
-    return LENGTH.pack(len(body)) + body
+News = State | Ended

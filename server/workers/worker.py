@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+import msgspec
+
 from server.parent import environment
 from server.publishers.ending import to_its_end
-from server.workers.link import Link, Questions, WorkerLost, connected
-from server.workers.messages import FROM_WORKER, Answered, Begin, Ended, Order, Refused, State
+from server.workers.link import Calls, Link, WorkerLost, connected
+from server.workers.messages import Begin, Ended, News, Order, State
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +57,7 @@ class Worker:
         self._ending = asyncio.Event()
         self._over = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
-        self._questions: Questions | None = None
+        self._calls: Calls | None = None
 
     async def run(self) -> None:
         """Sees to it that there is a process, until ``end``."""
@@ -89,9 +91,9 @@ class Worker:
             Relayed: it was refused.
             WorkerLost: there is no process that is ready, or it ended, or did not answer in time.
         """
-        if self._questions is None or self.state is None:
+        if self._calls is None or self.state is None:
             raise WorkerLost
-        return await self._questions.ask(order, kind, within_s)
+        return await self._calls.ask(order, kind, within_s)
 
     async def end(self) -> None:
         """Lets the process drain; returns when it has ended. It is not replaced."""
@@ -128,27 +130,28 @@ class Worker:
             if self._ending.is_set():
                 self._terminate()
             link.send(self._begin)
-            self._questions = Questions(link)
-            await self._hear(link, self._questions)
+            self._calls = Calls(link)
+            await self._hear(link, self._calls)
             return await self._process.wait()
         finally:
             self.state = None
-            if self._questions:
-                self._questions.give_up()
+            if self._calls:
+                self._calls.give_up()
             link.close()
             self.tried.set()
             await to_its_end(self._reap(self._process))
 
-    async def _hear(self, link: Link, questions: Questions) -> None:
-        async for message in link.messages(FROM_WORKER):
-            match message:
-                case Answered() | Refused():
-                    questions.settle(message)
-                case State():
-                    self.state = message
+    async def _hear(self, link: Link, calls: Calls) -> None:
+        async for call, message in link.messages():
+            if call:
+                calls.settle(call, message)
+                continue
+            match msgspec.json.decode(message, type=News):
+                case State() as state:
+                    self.state = state
                     self.tried.set()
-                case Ended():
-                    self._told_end(message.session_id)
+                case Ended(session_id):
+                    self._told_end(session_id)
 
     async def _reap(self, process: asyncio.subprocess.Process) -> None:
         if process.returncode is None:

@@ -13,7 +13,7 @@ from server.load.monitor import CORES, Monitor
 from server.metrics import Metrics
 from server.start_request import StartRequest
 from tests.conformance.rows import Call, row
-from tests.server.running import KEY, START, Caller, Listener, Running, calling, running
+from tests.server.running import KEY, START, Caller, Front, Listener, Running, calling, running
 
 pytestmark = pytest.mark.anyio
 
@@ -290,7 +290,15 @@ async def server() -> AsyncIterator[Running]:
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.section}: {call.given}")
 async def test_a_call_is_answered_as_its_row_says(server: Running, call: Call) -> None:
-    answer = await server.start()
+    await check(server, call, await server.start())
+
+
+async def check(server: Front, call: Call, answer: Mapping[str, str]) -> None:
+    """Makes the call of a row.
+
+    Args:
+        answer: to the start of the session that lives.
+    """
 
     def filled(text: str) -> str:
         return text.replace("{session}", answer["session_id"]).replace("{token}", answer["session_token"])

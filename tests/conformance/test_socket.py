@@ -26,7 +26,7 @@ from server.session import Session
 from server.start_request import StartRequest
 from server.tokens import SessionTokens
 from tests.conformance.rows import row
-from tests.server.running import START, Caller, Listener, Running, calling, running
+from tests.server.running import START, Caller, Front, Listener, Running, calling, running
 
 pytestmark = pytest.mark.anyio
 
@@ -65,13 +65,13 @@ async def heard(server: Running, caller: Caller) -> Any:
 
 
 @row(AUTH, "`Authorization: Bearer <session_token>`", "it opens")
-async def test_bearer(server: Running) -> None:
+async def test_bearer(server: Front) -> None:
     async with calling(await server.start()) as caller:
         await caller.speaks()
 
 
 @row(AUTH, "`?session_token=` or `?token=` in the address", "it opens")
-async def test_query(server: Running) -> None:
+async def test_query(server: Front) -> None:
     answer = await server.start()
     for name in ("session_token", "token"):
         async with connect(f"{answer['websocket_address']}?{name}={answer['session_token']}") as socket:
@@ -81,7 +81,7 @@ async def test_query(server: Running) -> None:
 
 
 @row(AUTH, "neither, but `session_token` in `init`", "it opens")
-async def test_token_in_init(server: Running) -> None:
+async def test_token_in_init(server: Front) -> None:
     answer = await server.start()
     async with connect(answer["websocket_address"]) as socket:
         caller = Caller(socket)
@@ -102,7 +102,7 @@ async def test_no_token() -> None:
 
 
 @row(AUTH, "a token that is wrong, expired, or another session's", "HTTP 401 `INVALID_TOKEN` at the handshake")
-async def test_wrong_token(server: Running) -> None:
+async def test_wrong_token(server: Front) -> None:
     answer, other = await server.start(), await server.start()
     expired = SessionTokens(SECRET, 10, now=lambda: 1_000.0).issue(answer["session_id"])
     for token in ("wrong", expired, other["session_token"]):
@@ -110,19 +110,19 @@ async def test_wrong_token(server: Running) -> None:
 
 
 @row(AUTH, "no token, for a session that is not there", "HTTP 401 `INVALID_TOKEN` at the handshake")
-async def test_no_session(server: Running) -> None:
+async def test_no_session(server: Front) -> None:
     assert await handshake(f"ws://{server.url[7:]}/session/unknown/ws", None) == (401, "INVALID_TOKEN")
 
 
 @row(AUTH, "the token of a session that has ended, or was another process's", "HTTP 404 `SESSION_NOT_FOUND`")
-async def test_ended_session(server: Running) -> None:
+async def test_ended_session(server: Front) -> None:
     answer = await server.start()
     await server.stop(answer)
     assert await handshake(answer["websocket_address"], answer["session_token"]) == (404, "SESSION_NOT_FOUND")
 
 
 @row(COMMANDS, "`init` with `session_id`, with `sessionId`, or with neither", "`session_ready`")
-async def test_init(server: Running) -> None:
+async def test_init(server: Front) -> None:
     answer = await server.start()
     for fields in ({"session_id": answer["session_id"]}, {"sessionId": answer["session_id"]}, {}):
         async with calling(answer, init=False) as caller:

@@ -131,7 +131,7 @@ class Front:
 
 @dataclass
 class Running(Front):
-    """A server whose sessions live in this process."""
+    """One whose sessions live in this process."""
 
     sessions: Sessions
     listeners: list[Listener]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from server.errors import InvalidJson, ValidationFailed
-from server.rest_types import AgoraSettings
+from server.rest_types import Channel
 from server.start_request import StartRequest, first_dialect_request, start_request
 from server.validation import json_object
 from tests.server.running import START
@@ -132,13 +132,13 @@ def test_the_first_dialect_names_no_project_quality_or_codec() -> None:
         {"region": "asia", "avatar_id": "ava", "agora_token": "t", "agora_uid": "7", "agora_channel": "room", "x": 1},
         "the-operators-project",
     )
-    assert request.agora == AgoraSettings("the-operators-project", "room", "7", False, "t")
+    assert request.agora == Channel("the-operators-project", "room", "7", False, "t")
     assert (request.quality, request.video_encoding, request.area) == ("medium", "H264", "ASIA")
     assert request.passthrough == {"x": 1}
 
 
 def test_the_first_dialect_takes_numbers_and_names_as_uids() -> None:
-    def agora(uid: object) -> AgoraSettings:
+    def agora(uid: object) -> Channel:
         return first_dialect_request({"avatar_id": "ava", "agora_uid": uid, "agora_channel": "room"}, "app").agora
 
     assert (agora(1001).uid, agora(1001).enable_string_uid) == ("1001", False)
