@@ -119,8 +119,10 @@ class Desk:
 async def work(front: socket.socket, listener: socket.socket) -> None:
     link = await connected(front)
     said = link.messages()
-    _, first = await anext(said)
-    begin = msgspec.json.decode(first, type=Begin)
+    first = await anext(said, None)
+    if first is None:
+        return  # the front is gone already
+    begin = msgspec.json.decode(first[1], type=Begin)
     settings = begin.settings
     logs.configure(settings.log_level, (settings.token_secret,), {"worker": begin.number})
     stage = build_stage(settings, Path(begin.embedded))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -166,3 +169,25 @@ async def test_limits_hold_for_all_workers_together_and_the_end_of_the_front_is_
             assert caller.socket.close_code == 1012
     assert len(workers) == 2
     assert not any(process.is_running() for process in workers)
+
+
+ALONE = """
+import sys
+from pathlib import Path
+from server.settings import Settings
+from server.workers.front import build_front
+build_front(Settings(port=0, workers=2), Path(sys.argv[1])).run()
+"""
+
+
+def test_a_front_that_is_killed_takes_its_workers_with_it(tiny_body: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ALONE, str(tiny_body)]) as process:
+        front, began = psutil.Process(process.pid), time.monotonic()
+        while len(workers := front.children()) < 2:
+            assert process.poll() is None
+            assert time.monotonic() < began + 30
+            time.sleep(0.02)
+        process.kill()
+    gone, alive = psutil.wait_procs(workers, timeout=20)
+    assert len(gone) == 2
+    assert not alive
