@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SIZES = (1, 2, 4, 8, 16)
-"""Sizes that a GPU is made ready for. What is added to fill one costs little there; a size that was never run costs
-tens of milliseconds or more the first time."""
+from models.runtimes.choice import SIZES
 
 Arrays = Mapping[str, NDArray[Any]]
 

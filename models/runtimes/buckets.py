@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.runtimes.batches import SIZES
+from models.runtimes.choice import SIZES
 
 Compute = Callable[[Sequence[Tensor]], list[Tensor]]
 

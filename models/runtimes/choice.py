@@ -6,14 +6,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from avatar.errors import RuntimeUnavailable
-from models.runtimes.batches import SIZES
-from models.runtimes.network import Network, Precision
+
+if TYPE_CHECKING:  # numpy takes longer to import than the command line to answer
+    from models.runtimes.network import Network, Precision
 
 NO_DEVICE = "no CUDA device"
 
-Opener = Callable[[Path, int, Precision, int], Network]
+SIZES = (1, 2, 4, 8, 16)
+"""Of batches that a GPU is made ready for. What fills one up costs little there; one that was never run costs tens of
+milliseconds or more the first time."""
+
+Opener = Callable[[Path, int, "Precision", int], "Network"]
 """Makes a network of an ONNX file: with how many threads one call computes, in what, and how many run at once."""
 
 

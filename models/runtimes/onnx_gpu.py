@@ -13,7 +13,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from avatar.errors import BundleError, RuntimeUnavailable
-from models.runtimes.batches import SIZES, Arrays, filled, in_parts
+from models.runtimes.batches import Arrays, filled, in_parts
+from models.runtimes.choice import SIZES
 from models.runtimes.network import Precision, Shape
 from models.runtimes.onnx import MEMORY, shapes
 

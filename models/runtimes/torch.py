@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,10 @@ from models.nets.mouth_renderer import MouthRenderer
 from models.nets.speech_encoder import SpeechEncoder, SpeechWindow
 from models.runtimes.batches import Arrays, in_parts
 from models.runtimes.buckets import Compute, lane_on, made_ready
+from models.runtimes.choice import has_cuda_device
 from models.runtimes.network import Precision, Shape
+
+log = logging.getLogger(__name__)
 
 ARCHITECTURES: Mapping[tuple[tuple[str, ...], tuple[str, ...]], Callable[[], nn.Module]] = {
     (("mel",), ("articulation", "visemes")): lambda: SpeechWindow(SpeechEncoder()),
@@ -63,6 +67,8 @@ class TorchNetwork:
         except (KeyError, RuntimeError) as error:
             raise BundleError(f"{path.name} has other weights than this version's network: {error}") from error
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if device.type == "cpu" and has_cuda_device():
+            log.warning("torch cannot use the CUDA device; avatar doctor says more", extra={"network": path.name})
         answers = [_dtype(value) for value in model.graph.output]
         samples = [torch.zeros(_row(value), dtype=_dtype(value)) for value in model.graph.input]
         self._lane = lane_on(device)

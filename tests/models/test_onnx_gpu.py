@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from avatar.errors import RuntimeUnavailable
 from models.loading import EMBEDDED
-from models.runtimes.batches import SIZES, in_parts, parts
-from models.runtimes.choice import RUNTIMES, open_onnx
+from models.runtimes.batches import in_parts, parts
+from models.runtimes.choice import RUNTIMES, SIZES, open_onnx
 from models.runtimes.onnx_gpu import CPU, CUDA, TENSORRT, OnnxGpuNetwork, Provider, tensorrt_settings
 
 ON_CPU = Provider(CPU, lambda inputs, precision: {})
