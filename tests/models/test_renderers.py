@@ -42,7 +42,7 @@ class Counted:
     """A network, and how many pictures went through it."""
 
     def __init__(self, network: Network) -> None:
-        self.inputs, self.outputs = network.inputs, network.outputs
+        self.inputs, self.outputs, self.n_bytes = network.inputs, network.outputs, network.n_bytes
         self.n = 0
         self._network = network
 

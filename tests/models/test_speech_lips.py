@@ -137,7 +137,7 @@ class Shapes:
     """A network of which only the shapes matter."""
 
     def __init__(self, inputs: Mapping[str, Shape], outputs: Mapping[str, Shape]) -> None:
-        self.inputs, self.outputs = inputs, outputs
+        self.inputs, self.outputs, self.n_bytes = inputs, outputs, 0
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         raise NotImplementedError
