@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from tests.server.player import Player
 from tests.server.running import START, Front, calling, running_workers
 
 pytestmark = pytest.mark.anyio
@@ -118,6 +119,16 @@ async def test_figures_are_those_of_all_workers_by_number(front: Front) -> None:
     assert sessions == {"1": 1, "2": 1}, "the second goes where nobody is"
     assert [(one.labels, one.value) for one in samples if one.name == "avatar_workers"] == [({"worker": "front"}, 2)]
     for answer in answers:
+        await front.stop(answer)
+
+
+async def test_a_session_is_watched_through_the_front_wherever_it_lives(front: Front) -> None:
+    answers = [await front.start(avatar_id="tiny") for _ in range(2)]
+    assert len({port_of(answer) for answer in answers}) == 2
+    for answer in answers:
+        headers = {"Authorization": f"Bearer {answer['session_token']}"}
+        async with Player(f"{front.url}/whep/{answer['session_id']}", headers) as player:
+            await player.until(n_pictures=2)
         await front.stop(answer)
 
 
