@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -26,6 +26,7 @@ from server.settings import Row, Settings, table
 
 if TYPE_CHECKING:
     from models.loading import Catalogue
+    from server.bench.subject import Measuring
 
 app = typer.Typer(
     name="avatar",
@@ -213,14 +214,18 @@ def bench(
     threads: Annotated[
         int, typer.Option(envvar="AVATAR_THREADS", help="of the networks; 0 decides by the machine")
     ] = 0,
+    workers: Annotated[
+        int, typer.Option(min=1, help="processes that sessions are spread over, each with its share of the cores")
+    ] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Measures real sessions on this machine: late frames, latencies, CPU by stage, batches and memory."""
     from server.bench.chart import chart, draw_png
-    from server.bench.subject import measuring, subject_of
 
-    subject = subject_of(_folders(avatar_dirs), avatar, quality, speech or [SAMPLE], runtime, threads)
-    with _progress("measuring", unit="s") as progress, measuring(subject, publisher) as measure:
+    measuring = _measuring(
+        _folders(avatar_dirs), avatar, quality, speech or [SAMPLE], runtime, threads, publisher, workers
+    )
+    with _progress("measuring", unit="s") as progress, measuring as measure:
         if find_capacity:
             run = measure.found(seconds, sessions, progress, Console(stderr=True).print)
         else:
@@ -236,6 +241,26 @@ def bench(
     if find_capacity:
         for rows in chart(found.ladder()):
             Console().print(rows)
+
+
+def _measuring(
+    folders: list[Path],
+    avatar: str,
+    quality: str,
+    speech: list[Path],
+    runtime: str,
+    threads: int,
+    publisher: str,
+    workers: int,
+) -> AbstractContextManager[Measuring]:
+    if workers > 1:
+        from server.bench.workers import InWorkers, Share
+
+        share = Share([*map(str, folders)], avatar, quality, [*map(str, speech)], runtime, threads, 0, publisher)
+        return nullcontext(InWorkers(share, workers))
+    from server.bench.subject import measuring, subject_of
+
+    return measuring(subject_of(folders, avatar, quality, speech, runtime, threads), publisher)
 
 
 @app.command()

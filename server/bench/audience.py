@@ -69,8 +69,8 @@ class _Alone:
 class _Encoded(_Alone):
     """Sessions share encoders as in ``avatar serve``."""
 
-    def __init__(self) -> None:
-        self._encoders = ThreadPoolExecutor(n_cores(), "encoder")
+    def __init__(self, cores: float) -> None:
+        self._encoders = ThreadPoolExecutor(max(1, round(cores)), "encoder")
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -96,8 +96,8 @@ class _Recorded(_Alone):
 class _Watched(_Encoded):
     """Each session is watched over a true WebRTC connection, by a viewer in another process who decodes it."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, cores: float) -> None:
+        super().__init__(cores)
         self._publishers: list[WebRtcPublisher] = []
         self._viewers = ViewersProcess()
 
@@ -165,17 +165,22 @@ class _TakenSound(SoundTrack):
         pass
 
 
-AUDIENCES: Mapping[str, Callable[[Path], Audience]] = {
-    "none": lambda folder: _Alone(),
-    "null": lambda folder: _Discarded(),
-    "recording": _Recorded,
-    "webrtc": lambda folder: _Watched(),
+AUDIENCES: Mapping[str, Callable[[Path, float], Audience]] = {
+    "none": lambda folder, cores: _Alone(),
+    "null": lambda folder, cores: _Discarded(cores),
+    "recording": lambda folder, cores: _Recorded(folder),
+    "webrtc": lambda folder, cores: _Watched(cores),
 }
-"""By name, given a folder for files."""
+"""By name, given a folder for files and how many cores there are."""
 
 
-def audience_of(name: str, folder: Path) -> Audience:
+def audience_of(name: str, folder: Path, cores: float | None = None) -> Audience:
+    """Raises SettingsError: there is none of this name."""
+    check_audience(name)
+    return AUDIENCES[name](folder, n_cores() if cores is None else cores)
+
+
+def check_audience(name: str) -> None:
     """Raises SettingsError: there is none of this name."""
     if name not in AUDIENCES:
         raise SettingsError(f"--publisher is '{name}', but must be one of {', '.join(AUDIENCES)}")
-    return AUDIENCES[name](folder)

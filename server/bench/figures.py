@@ -42,6 +42,31 @@ class Figures:
     rss_mb_before: float = 0.0
     viewers_cpu: float | None = None
 
+    @classmethod
+    def together(cls, parts: Sequence[Figures]) -> Figures:
+        """Those of sessions in several processes at one time."""
+        first, watched = parts[0], [one.viewers_cpu for one in parts if one.viewers_cpu is not None]
+        stages = dict.fromkeys(name for one in parts for name in one.cpu)
+        return cls(
+            sessions=sum(one.sessions for one in parts),
+            size=first.size,
+            publisher=first.publisher,
+            seconds=max(one.seconds for one in parts),
+            frames=sum(one.frames for one in parts),
+            late_frames=sum(one.late_frames for one in parts),
+            repeated_frames=sum(one.repeated_frames for one in parts),
+            spoken_frames=sum(one.spoken_frames for one in parts),
+            lateness_ms=[value for one in parts for value in one.lateness_ms],
+            first_frame_ms=[value for one in parts for value in one.first_frame_ms],
+            interrupt_ms=[value for one in parts for value in one.interrupt_ms],
+            cpu_seconds_per_second=sum(one.cpu_seconds_per_second for one in parts),
+            cpu={name: sum(one.cpu.get(name, 0.0) for one in parts) for name in stages},
+            batches=sum((one.batches for one in parts), Counter()),
+            rss_mb=sum(one.rss_mb for one in parts),
+            rss_mb_before=sum(one.rss_mb_before for one in parts),
+            viewers_cpu=sum(watched) if watched else None,
+        )
+
     @property
     def late_share(self) -> float:
         return self.late_frames / self.frames if self.frames else 0.0

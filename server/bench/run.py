@@ -51,10 +51,11 @@ async def run(
     seconds: float,
     audience: Audience,
     progress: Callable[[float, float], None] = lambda done, total: None,
+    first_seed: int = 0,
 ) -> Figures:
     """Measures ``n_sessions`` that all speak for ``seconds``; returns when each has finished its utterance.
 
-    ``progress`` is told how many seconds are over, and of how many.
+    ``progress`` is told how many seconds are over, and of how many. Each session has a seed of its own, from the first.
     """
     bundle = subject.avatar.bundle
     compositor = await asyncio.to_thread(subject.avatar.sizes.at, subject.size)
@@ -83,7 +84,7 @@ async def run(
                 speech, ends_at = (subject.speech, subject.sample_rate), begins_at + seconds
                 speakers = [
                     tasks.create_task(Speaker(session, *speech, figures, begins_at, ends_at, seed).run())
-                    for seed, session in enumerate(sessions)
+                    for seed, session in enumerate(sessions, first_seed)
                 ]
                 await asyncio.sleep(WARM_UP_S)
                 await _measured(figures, subject.networks, inference, audience, ends_at, progress)

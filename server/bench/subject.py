@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 
 from models.loading import Catalogue
 from models.speech_files import read_speech, resampled
-from server.bench.audience import AUDIENCES, audience_of
+from server.bench.audience import audience_of, check_audience
 from server.bench.figures import Figures
 from server.bench.run import Subject, run
 from server.bench.search import Found, find_capacity
@@ -35,15 +36,18 @@ def subject_of(
     speech: Sequence[Path],
     runtime: str = "auto",
     threads: int = 0,
+    cores: float | None = None,
 ) -> Subject:
     """An avatar, loaded, and what it is to say.
+
+    Args:
+        cores: as ``threads_for`` takes them.
 
     Raises:
         AvatarError: it cannot be had, a file holds no speech, or there is no such quality.
     """
-    if quality not in SHORTER_SIDE:
-        raise SettingsError(f"--quality is '{quality}', but must be one of {', '.join(SHORTER_SIDE)}")
-    networks, n_threads = NetworkTimes(), threads_for(threads)
+    check_quality(quality)
+    networks, n_threads = NetworkTimes(), threads_for(threads, cores)
     catalogue = Catalogue(folders, runtime, at_once=n_threads, watch=networks.watch)
     avatar = catalogue.load(avatar_id)
     pcm = np.concatenate([resampled(*read_speech(path), SPEECH_RATE) for path in speech])
@@ -51,20 +55,18 @@ def subject_of(
     return Subject(avatar, networks, pcm, SPEECH_RATE, size, n_threads, catalogue.max_batch)
 
 
-@dataclass(frozen=True, slots=True)
-class Measuring:
-    """Runs of one subject that publish in one way; files go to a folder of their own."""
+def check_quality(quality: str) -> None:
+    """Raises SettingsError: there is no such quality."""
+    if quality not in SHORTER_SIDE:
+        raise SettingsError(f"--quality is '{quality}', but must be one of {', '.join(SHORTER_SIDE)}")
 
-    subject: Subject
-    publisher: str
-    folder: Path
 
+class Measuring(ABC):
+    """Runs of sessions that all show the same."""
+
+    @abstractmethod
     async def run(self, n_sessions: int, seconds: float, progress: Progress) -> Figures:
-        figures = await run(self.subject, n_sessions, seconds, audience_of(self.publisher, self.folder), progress)
-        figures.publisher = self.publisher
-        for recording in self.folder.iterdir():
-            recording.unlink()
-        return figures
+        """Figures of so many sessions over so many seconds."""
 
     async def ran(self, n_sessions: int, seconds: float, progress: Progress) -> Found:
         """One run."""
@@ -83,10 +85,28 @@ class Measuring:
         return await find_capacity(measured, seconds, first)
 
 
+@dataclass(frozen=True, slots=True)
+class InProcess(Measuring):
+    """Sessions of one subject that publish in one way, in this process; files go to a folder of their own."""
+
+    subject: Subject
+    publisher: str
+    folder: Path
+    cores: float | None = None
+    first_seed: int = 0
+
+    async def run(self, n_sessions: int, seconds: float, progress: Progress) -> Figures:
+        audience = audience_of(self.publisher, self.folder, self.cores)
+        figures = await run(self.subject, n_sessions, seconds, audience, progress, self.first_seed)
+        figures.publisher = self.publisher
+        for recording in self.folder.iterdir():
+            recording.unlink()
+        return figures
+
+
 @contextmanager
-def measuring(subject: Subject, publisher: str) -> Iterator[Measuring]:
+def measuring(subject: Subject, publisher: str, cores: float | None = None, first_seed: int = 0) -> Iterator[InProcess]:
     """Raises SettingsError: there is no such publisher."""
-    if publisher not in AUDIENCES:
-        raise SettingsError(f"--publisher is '{publisher}', but must be one of {', '.join(AUDIENCES)}")
+    check_audience(publisher)
     with tempfile.TemporaryDirectory(prefix="avatar-bench-") as folder:
-        yield Measuring(subject, publisher, Path(folder))
+        yield InProcess(subject, publisher, Path(folder), cores, first_seed)

@@ -4,11 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from avatar.errors import AvatarError
 from models.loading import EMBEDDED
 from server.bench.audience import audience_of
 from server.bench.run import Subject, run
 from server.bench.subject import measuring, subject_of
+from server.bench.workers import InWorkers, Share
 from server.cli import SAMPLE
 from server.errors import SettingsError
 
@@ -45,6 +48,20 @@ async def test_one_run_is_measured_as_the_command_line_asks(subject: Subject) ->
         assert not os.listdir(measure.folder)
     assert (found.sessions, found.confirmed.publisher) == (1, "recording")
     assert told[-1][0] >= told[-1][1] > 0
+
+
+async def test_sessions_in_several_processes_are_measured_together(tiny_avatar: Path) -> None:
+    share = Share([str(tiny_avatar)], "tiny", "low", [str(SAMPLE)], "auto", 0, 0, "null")
+    told = list[tuple[float, float]]()
+    found = await InWorkers(share, 2).ran(3, 2, lambda done, total: told.append((done, total)))
+    figures = found.confirmed
+    assert (figures.sessions, figures.size, figures.publisher) == (3, "360x360", "null")
+    assert 2 * 2 * 25 < figures.frames <= 3 * 2 * 25 + 90
+    assert {"event loop", "composition", "encoders", "speech encoder", "mouth"} <= set(figures.cpu)
+    assert sum(size * n for size, n in figures.batches.items()) > 0
+    assert told[-1][0] >= told[-1][1] > 0
+    with pytest.raises(AvatarError, match="nobody"):
+        await InWorkers(replace(share, avatar_id="nobody"), 2).ran(2, 2, lambda done, total: None)
 
 
 def test_what_cannot_be_measured_is_refused() -> None:
