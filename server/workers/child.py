@@ -11,6 +11,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -49,6 +50,9 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.25
 """How often it is looked whether the front must be told how many sessions fit; as often as that is measured."""
 
+TELL_EVERY_S = 1.0
+"""How often the front is told in any case, and knows by it that this process does not hang."""
+
 
 class Desk:
     """Does what the front asks."""
@@ -71,12 +75,12 @@ class Desk:
             self._link.send(Done(msgspec.Raw(msgspec.json.encode(value))), call)
 
     async def report(self) -> None:
-        told = None
+        told, monitor = None, self._stage.monitor
         while True:
-            monitor = self._stage.monitor
-            if (state := State(monitor.fits, monitor.capacity.level)) != told:
+            state, now = State(monitor.fits, monitor.capacity.level), time.monotonic()
+            if told is None or state != told[0] or now - told[1] >= TELL_EVERY_S:
                 self._link.send(state)
-                told = state
+                told = state, now
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _done(self, order: Order) -> object:
@@ -118,8 +122,7 @@ class Desk:
 
 async def work(front: socket.socket, listener: socket.socket) -> None:
     link = await connected(front)
-    said = link.messages()
-    first = await anext(said, None)
+    first = await link.receive()
     if first is None:
         return  # the front is gone already
     begin = msgspec.json.decode(first[1], type=Begin)
@@ -148,8 +151,8 @@ async def work(front: socket.socket, listener: socket.socket) -> None:
         await server.listening.wait()
         reporting = tasks.create_task(desk.report())
         try:
-            async for call, order in said:
-                tasks.create_task(desk.answer(call, order))
+            while received := await link.receive():
+                tasks.create_task(desk.answer(*received))
         finally:
             reporting.cancel()
             server.should_exit = True

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
-from collections.abc import AsyncIterator
 from typing import TypeVar
 
 import msgspec
@@ -56,17 +55,16 @@ class Link:
         if not self._writer.is_closing():
             self._writer.write(HEAD.pack(len(body), call) + body)
 
-    async def messages(self) -> AsyncIterator[tuple[int, bytes]]:
-        """What the other side says, until it ends: the number of the call, and the message.
+    async def receive(self) -> tuple[int, bytes] | None:
+        """What the other side says: the number of the call, and the message; None when it has ended.
 
         It is not decoded here, so that one that cannot be spoils no other.
         """
-        while True:
-            try:
-                length, call = HEAD.unpack(await self._reader.readexactly(HEAD.size))
-                yield call, await self._reader.readexactly(length)
-            except (asyncio.IncompleteReadError, ConnectionError):
-                return
+        try:
+            length, call = HEAD.unpack(await self._reader.readexactly(HEAD.size))
+            return call, await self._reader.readexactly(length)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return None
 
     def close(self) -> None:
         self._writer.close()

@@ -98,7 +98,7 @@ Answer = Done | Refused
 
 
 class State(msgspec.Struct, tag=True, frozen=True):
-    """How a worker is; first when it is ready, and then whenever that changes.
+    """How a worker is: when it is ready, whenever that changes, and every second.
 
     Attributes:
         fits: sessions that fit by measure, with those that there are.

@@ -27,6 +27,9 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 LONG_S = 60.0
 """A process that lived for so long is replaced at once."""
 
+SILENT_S = 10.0
+"""A process that was ready and says nothing for so long, though it should every second, hangs: it is killed."""
+
 LEAVE_S = 5.0
 """Seconds that a process has to end after its sessions had theirs; then it is killed."""
 
@@ -73,8 +76,7 @@ class Worker:
                     break
                 self.n_lost += 1
                 self._lost(self)
-                lived_s = time.monotonic() - began
-                pause_s = 0.0 if lived_s >= LONG_S else min(LONGEST_PAUSE_S, max(FIRST_PAUSE_S, 2 * pause_s))
+                pause_s = pause_after(time.monotonic() - began, pause_s)
                 log.error("worker ended", extra={"worker": self.number, "status": status, "again_in_s": pause_s})
                 try:
                     async with asyncio.timeout(pause_s):
@@ -131,7 +133,11 @@ class Worker:
                 self._terminate()
             link.send(self._begin)
             self._calls = Calls(link)
-            await self._hear(link, self._calls)
+            try:
+                await self._hear(link, self._calls)
+            except TimeoutError:
+                log.error("worker is killed: it hangs", extra={"worker": self.number})
+                self._process.kill()
             return await self._process.wait()
         finally:
             self.state = None
@@ -142,7 +148,13 @@ class Worker:
             await to_its_end(self._reap(self._process))
 
     async def _hear(self, link: Link, calls: Calls) -> None:
-        async for call, message in link.messages():
+        """Raises TimeoutError: it hangs."""
+        while True:
+            async with asyncio.timeout(SILENT_S if self.state else None):
+                received = await link.receive()
+            if received is None:
+                return
+            call, message = received
             if call:
                 calls.settle(call, message)
                 continue
@@ -161,3 +173,8 @@ class Worker:
     def _terminate(self) -> None:
         if self._process and self._process.returncode is None:
             self._process.terminate()
+
+
+def pause_after(lived_s: float, before_s: float) -> float:
+    """Seconds until a process is replaced that lived for so long, where the last pause was ``before_s``."""
+    return 0.0 if lived_s >= LONG_S else min(LONGEST_PAUSE_S, max(FIRST_PAUSE_S, 2 * before_s))

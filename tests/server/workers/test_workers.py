@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from server.workers.worker import pause_after
 from tests.server.player import Player
 from tests.server.running import START, Front, calling, running_workers
 
@@ -180,6 +182,12 @@ async def test_limits_hold_for_all_workers_together_and_the_end_of_the_front_is_
             assert caller.socket.close_code == 1012
     assert len(workers) == 2
     assert not any(process.is_running() for process in workers)
+
+
+def test_pauses_grow_while_processes_die_early() -> None:
+    pauses = list(itertools.accumulate([1.0] * 8, lambda before, lived: pause_after(lived, before), initial=0.0))
+    assert pauses == [0, 0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert pause_after(3600, 30) == 0
 
 
 ALONE = """
