@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable, Collection
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -72,22 +72,39 @@ class Workers:
         self._quotas = Quotas(settings, now)
         self._entries: dict[str, _Entry] = {}
         self._workers: list[Worker] = []
-        self._sockets = ExitStack()
+        self._listeners: list[socket.socket] = []
         self._tasks = asyncio.TaskGroup()
         self._is_draining = False
 
-    async def __aenter__(self) -> Self:
-        """Returns when every worker is ready.
+    def listen(self) -> None:
+        """Takes the workers' ports, before anything is loaded that would have been for nothing.
 
         Raises:
-            AvatarError: a port cannot be had, or a worker did not become ready.
+            AvatarError: one cannot be had.
+        """
+        host, port = self._settings.host, self._settings.port
+        try:
+            for number in range(1, self._settings.workers + 1):
+                self._listeners.append(listening(host, port and port + number))
+        except AvatarError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Gives the ports back."""
+        for listener in self._listeners:
+            listener.close()
+
+    async def __aenter__(self) -> Self:
+        """Returns when every worker is ready; ``listen`` has been called before.
+
+        Raises:
+            AvatarError: a worker did not become ready.
         """
         told = replace(self._settings, api_keys=(), max_sessions=0, max_sessions_per_key=0, max_starts_per_minute=0)
         await self._tasks.__aenter__()
         try:
-            for number in range(1, self._settings.workers + 1):
-                port = self._settings.port and self._settings.port + number
-                listener = self._sockets.enter_context(listening(self._settings.host, port))
+            for number, listener in enumerate(self._listeners, 1):
                 begin = Begin(number, told, str(self._embedded))
                 self._workers.append(Worker(begin, listener, self._forget, self._drop_lost))
             for worker in self._workers:
@@ -104,11 +121,11 @@ class Workers:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._sockets:
-            try:
-                await self.drain()
-            finally:
-                await self._tasks.__aexit__(kind, error, trace)
+        try:
+            await self.drain()
+        finally:
+            await self._tasks.__aexit__(kind, error, trace)
+            self.close()
 
     async def start(self, request: StartRequest, owner: str) -> Placed:
         """Asks the worker first that has the session whose place this one takes, then those that are the least full.

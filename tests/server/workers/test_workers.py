@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,9 +21,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from avatar.errors import AvatarError
+from server.errors import SettingsError
+from server.workers.front import build_front
 from server.workers.worker import pause_after
 from tests.server.player import Player
-from tests.server.running import START, Front, calling, running_workers
+from tests.server.running import SETTINGS, START, Front, calling, running_workers
 
 pytestmark = pytest.mark.anyio
 
@@ -188,6 +193,16 @@ def test_pauses_grow_while_processes_die_early() -> None:
     pauses = list(itertools.accumulate([1.0] * 8, lambda before, lived: pause_after(lived, before), initial=0.0))
     assert pauses == [0, 0.5, 1, 2, 4, 8, 16, 30, 30]
     assert pause_after(3600, 30) == 0
+
+
+async def test_a_workers_port_that_is_taken_is_refused_in_one_sentence(tiny_body: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = replace(SETTINGS, workers=2, port=port - 1)
+        with pytest.raises(AvatarError, match=f"cannot listen on 127.0.0.1 port {port}: Address already in use"):
+            await build_front(settings, tiny_body).serve()
+    with pytest.raises(SettingsError, match="300 workers need as many ports after 65400, up to 65535"):
+        build_front(replace(SETTINGS, workers=300, port=65_400), tiny_body)
 
 
 ALONE = """
