@@ -31,6 +31,10 @@ GATHER_S = 0.001
 share a beat and ask one after the other."""
 
 
+LATEST_SHARE = 0.1
+"""How much the latest batch counts in what one is expected to take."""
+
+
 def threads_for(wanted: int = 0, cores: float | None = None) -> int:
     """How many inference threads there should be; 0 decides by the cores, None being all of this machine.
 
@@ -63,6 +67,9 @@ class _Request:
 class Inference:
     """Draws mouths in batches: the most urgent first, together with what is due at about the same time.
 
+    Mouths that can still be in time go before those that cannot. Whoever draws late mouths first when there are too
+    many makes all that come after them late as well, long after there are fewer again.
+
     Speech of different avatars is heard together if the same encoder hears it; mouths are painted by avatar. Each
     thread draws a batch of its own, on one core.
 
@@ -71,10 +78,14 @@ class Inference:
     Args:
         n_threads: how many batches are drawn at the same time.
         max_batch: the most mouths in one of them, as suits what runs the networks.
+        now_ns: the time in which deadlines are told.
     """
 
-    def __init__(self, n_threads: int = 1, max_batch: int = 4) -> None:
+    def __init__(self, n_threads: int = 1, max_batch: int = 4, now_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self._max_batch = max_batch
+        self._now_ns = now_ns
+        self._batch_ns = 0.0
+        """What a batch took lately."""
         self._requests: list[_Request] = []
         self._changed = threading.Condition()
         self._closing = False
@@ -137,10 +148,12 @@ class Inference:
             heard = [request for group in _alike(batch, _ear) for request in _answered(_hear, group)]
             for group in _alike(heard, _model):
                 _answered(_paint, group)
+            took_s = time.monotonic() - began
             with self._changed:
                 self._n_drawing -= len(batch)
                 self.batches[len(batch)] += 1
-                self.busy_s += (time.monotonic() - began) / len(self._threads)
+                self.busy_s += took_s / len(self._threads)
+                self._batch_ns += LATEST_SHARE * (1e9 * took_s - self._batch_ns)
 
     def _next_batch(self) -> list[_Request]:
         """Waits for work, and a moment for more to do with it; an empty list means that there will be none."""
@@ -162,8 +175,10 @@ class Inference:
 
     def _choose(self) -> list[_Request]:
         """What is most urgent, and what goes with it: its own avatar's mouths before those of others."""
-        first = min(self._requests, key=lambda request: request.deadline_ns)
-        due = [request for request in self._requests if request.deadline_ns <= first.deadline_ns + TOGETHER_NS]
+        soonest_ns = self._now_ns() + self._batch_ns
+        waiting = [one for one in self._requests if one.deadline_ns >= soonest_ns] or self._requests
+        first = min(waiting, key=lambda request: request.deadline_ns)
+        due = [request for request in waiting if request.deadline_ns <= first.deadline_ns + TOGETHER_NS]
         due.sort(key=lambda request: (request.model is not first.model, request.deadline_ns))
         return due[: self._max_batch]
 
