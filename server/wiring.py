@@ -9,7 +9,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -40,6 +39,7 @@ from server.session import SAMPLE_RATE, Event, Session, SessionOptions, Shown
 from server.settings import Settings
 from server.start_request import StartRequest
 from server.studio_routes import studio_routes
+from server.threads import ENCODING, giving_way
 from server.tokens import new_api_key
 from server.video_size import size_of_quality, video_size
 from server.whep import whep_routes
@@ -84,7 +84,7 @@ class Stage:
         self.metrics = metrics
         self._inference = Inference(catalogue.at_once, catalogue.max_batch)
         self._cores = share_of_cores(settings)
-        self._encoders = ThreadPoolExecutor(max(1, round(self._cores)), "encoder")
+        self._encoders = giving_way(max(1, round(self._cores)), "encoder", ENCODING)
         self.monitor = Monitor(
             metrics,
             lambda: self._inference.busy_s,

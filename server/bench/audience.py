@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
+
+import av
 
 from avatar.geometry import Size
 from avatar.timeline import Timeline
 from models.loading import n_cores
 from server.bench.viewers import ViewersProcess
 from server.errors import SettingsError
-from server.publisher import Publisher
+from server.publisher import Publisher, RenderedFrame
 from server.publishers import factory
 from server.publishers.viewer import PictureTrack, SoundTrack, Viewer
 from server.publishers.webrtc import WebRtcPublisher
+from server.threads import ENCODING, giving_way
 
 ON_AIR_WITHIN_S = 10.0
 
 
 class Audience(Protocol):
-    """Entered before the first session, left after the last."""
+    """Entered before the first session, left after the last.
+
+    Attributes:
+        encoded_ms: from when a frame was published until its picture was encoded, where that is known.
+    """
+
+    encoded_ms: list[float]
 
     async def __aenter__(self) -> Self: ...
 
@@ -46,6 +56,9 @@ class Audience(Protocol):
 
 class _Alone:
     """No audience."""
+
+    def __init__(self) -> None:
+        self.encoded_ms: list[float] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -70,7 +83,8 @@ class _Encoded(_Alone):
     """Sessions share encoders as in ``avatar serve``."""
 
     def __init__(self, cores: float) -> None:
-        self._encoders = ThreadPoolExecutor(max(1, round(cores)), "encoder")
+        super().__init__()
+        self._encoders = giving_way(max(1, round(cores)), "encoder", ENCODING)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -82,11 +96,12 @@ class _Discarded(_Encoded):
     """As with ``webrtc``, H.264 and Opus are encoded live; the packets are thrown away."""
 
     def publishers(self, session_id: str, size: Size, timeline: Timeline) -> Sequence[Publisher]:
-        return [DiscardingPublisher(size, timeline, encoders=self._encoders)]
+        return [DiscardingPublisher(size, timeline, self._encoders, self.encoded_ms.append)]
 
 
 class _Recorded(_Alone):
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         self._folder = folder
 
     def publishers(self, session_id: str, size: Size, timeline: Timeline) -> Sequence[Publisher]:
@@ -126,21 +141,44 @@ class _Watched(_Encoded):
 
 
 class DiscardingPublisher(WebRtcPublisher):
-    """A WebRTC publisher that is watched by nobody, but works as if it were: it encodes for its life."""
+    """A WebRTC publisher that is watched by nobody, but works as if it were: it encodes for its life.
+
+    Args:
+        note: is told for each picture how many milliseconds after it was published it had been encoded.
+    """
+
+    def __init__(
+        self,
+        size: Size,
+        timeline: Timeline,
+        encoders: Executor | None = None,
+        note: Callable[[float], None] = lambda ms: None,
+    ) -> None:
+        super().__init__(size, timeline, encoders=encoders)
+        self._note = note
+        self._published_at: dict[int, float] = {}
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
-        self._viewers["nobody"] = _Nobody()
+        self._viewers["nobody"] = _Nobody(self._encoded)
         return self
+
+    def publish(self, frame: RenderedFrame) -> None:
+        self._published_at[frame.tick.first_sample] = time.monotonic()
+        super().publish(frame)
+
+    def _encoded(self, first_sample: int) -> None:
+        self._note(1000 * (time.monotonic() - self._published_at[first_sample]))
+        self._published_at = {sample: at for sample, at in self._published_at.items() if sample > first_sample}
 
 
 class _Nobody(Viewer):
     """A viewer without a connection, who takes every packet at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, took: Callable[[int], None]) -> None:
         self.id = "nobody"
         self.codec = "H264"
-        self.pictures, self.sound = _TakenPictures(), _TakenSound()
+        self.pictures, self.sound = _TakenPictures(took), _TakenSound()
         self.gone = asyncio.Event()
 
     async def hang_up(self) -> None:
@@ -148,12 +186,14 @@ class _Nobody(Viewer):
 
 
 class _TakenPictures(PictureTrack):
-    def __init__(self) -> None:
+    def __init__(self, took: Callable[[int], None]) -> None:
         super().__init__()
         self.is_read = True
+        self._took = took
 
-    def _put(self, packet: object) -> None:
-        pass
+    def _put(self, packet: av.Packet[Any]) -> None:
+        if packet.pts is not None:
+            self._took(packet.pts)
 
 
 class _TakenSound(SoundTrack):

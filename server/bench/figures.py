@@ -18,6 +18,7 @@ class Figures:
 
     Attributes:
         spoken_frames: those with sound.
+        encoded_ms: from when pictures were published until they were encoded, where that is known.
         cpu: CPU-seconds per second, by stage.
         batches: how often so many mouths were drawn at once.
         rss_mb: memory at the end, and when everybody had begun to speak.
@@ -35,6 +36,7 @@ class Figures:
     lateness_ms: list[float] = field(default_factory=list)
     first_frame_ms: list[float] = field(default_factory=list)
     interrupt_ms: list[float] = field(default_factory=list)
+    encoded_ms: list[float] = field(default_factory=list)
     cpu_seconds_per_second: float = 0.0
     cpu: dict[str, float] = field(default_factory=dict)
     batches: Counter[int] = field(default_factory=Counter)
@@ -59,6 +61,7 @@ class Figures:
             lateness_ms=[value for one in parts for value in one.lateness_ms],
             first_frame_ms=[value for one in parts for value in one.first_frame_ms],
             interrupt_ms=[value for one in parts for value in one.interrupt_ms],
+            encoded_ms=[value for one in parts for value in one.encoded_ms],
             cpu_seconds_per_second=sum(one.cpu_seconds_per_second for one in parts),
             cpu={name: sum(one.cpu.get(name, 0.0) for one in parts) for name in stages},
             batches=sum((one.batches for one in parts), Counter()),
@@ -95,6 +98,7 @@ class Figures:
             "lateness_ms": percentiles(self.lateness_ms, (50, 95, 99)),
             "first_frame_ms": percentiles(self.first_frame_ms, (50, 95, 99)),
             "interrupt_ms": percentiles(self.interrupt_ms, (50, 95, 99)),
+            "encoded_ms": percentiles(self.encoded_ms, (50, 95, 99)),
             "utterances": len(self.first_frame_ms),
             "interrupts": len(self.interrupt_ms),
             "cpu_seconds_per_second": round(self.cpu_seconds_per_second, 3),

@@ -111,7 +111,7 @@ async def _measured(
 ) -> None:
     process, began = psutil.Process(), time.monotonic()
     figures.rss_mb_before = process.memory_info().rss / 2**20
-    viewers_s, batches = await audience.used_s(), inference.batches.copy()
+    viewers_s, batches, n_encoded = await audience.used_s(), inference.batches.copy(), len(audience.encoded_ms)
     cpu = CpuByStage(networks)
     while (left_s := ends_at - time.monotonic()) > 0:
         await asyncio.sleep(min(left_s, 0.5))
@@ -119,6 +119,7 @@ async def _measured(
     figures.cpu_seconds_per_second, figures.cpu = cpu.read()
     figures.seconds = time.monotonic() - began
     figures.batches = inference.batches - batches
+    figures.encoded_ms = audience.encoded_ms[n_encoded:]
     figures.rss_mb = process.memory_info().rss / 2**20
     used_s = await audience.used_s()
     if used_s is not None and viewers_s is not None:

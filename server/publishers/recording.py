@@ -16,6 +16,7 @@ from avatar.timeline import Timeline
 from server.encoding import Mp4Writer
 from server.publisher import RenderedFrame
 from server.publishers.ending import to_its_end
+from server.threads import ENCODING, give_way
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +94,7 @@ class RecordingPublisher:
 
     def _run(self) -> None:
         """The thread: writes until it is told to end and nothing waits."""
+        give_way(ENCODING)
         try:
             with self._writer as writer:
                 while (frame := self._next()) is not None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Coroutine, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,6 +20,7 @@ from server.publishers.ending import to_its_end
 from server.publishers.live_encoding import LiveEncoder
 from server.publishers.offers import Answer, IceServer, NotOnAir, TooManyViewers
 from server.publishers.viewer import Viewer
+from server.threads import ENCODING, giving_way
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class WebRtcPublisher:
         self._arrived = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_open = False
-        self._own_thread = None if encoders else ThreadPoolExecutor(1, "webrtc")
+        self._own_thread = None if encoders else giving_way(1, "webrtc", ENCODING)
         self._encoders = encoders or self._own_thread
 
     @property
