@@ -90,6 +90,10 @@ class Compositor:
             return self._frame(shot)
         return self._crossings.get(_seen(shot))
 
+    def is_ready(self, shot: Shot) -> bool:
+        """Whether all that is left to be done for the shot's picture is to lay a mouth on it."""
+        return shot.leaving is None or self._crossings.get(_seen(shot)) is not None
+
     def compose(self, shot: Shot, mouth: Rgb | None = None, strength: float = 1.0) -> Picture:
         """The shot's picture with a mouth on it.
 

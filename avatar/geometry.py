@@ -45,13 +45,14 @@ class Box:
         return Box(self.left // 2, self.top // 2, self.width // 2, self.height // 2)
 
 
-def footprint(face: Affine, crop: Size, frame: Size) -> Box:
+def footprint(face: Affine, crop: Size, frame: Size, margin: int = 0) -> Box:
     """The smallest rectangle with even numbers that holds a warped crop, cut to the frame.
 
     Args:
         face: maps crop pixels to frame pixels.
         crop: size of the crop that is warped.
         frame: size of the frame that it is warped into.
+        margin: pixels more on each side.
     """
     corners = np.array(
         [
@@ -63,8 +64,8 @@ def footprint(face: Affine, crop: Size, frame: Size) -> Box:
         np.float64,
     )
     x, y = np.asarray(face, np.float64) @ corners.T
-    left, right = max(0, math.floor(x.min())) & ~1, min(frame.width, math.ceil(x.max()) + 1)
-    top, bottom = max(0, math.floor(y.min())) & ~1, min(frame.height, math.ceil(y.max()) + 1)
+    left, right = max(0, math.floor(x.min()) - margin) & ~1, min(frame.width, math.ceil(x.max()) + 1 + margin)
+    top, bottom = max(0, math.floor(y.min()) - margin) & ~1, min(frame.height, math.ceil(y.max()) + 1 + margin)
     return Box(left, top, max(0, right - left) & ~1, max(0, bottom - top) & ~1)
 
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar.geometry import Size
+from avatar.geometry import Box, Size
 
 Picture = NDArray[np.uint8]
 """An I420 picture, uint8 (height * 3 / 2, width), contiguous; width and height are even."""
@@ -40,6 +40,14 @@ def planes(picture: Picture) -> Planes:
         flat[n_luma : n_luma + n_chroma].reshape(height // 2, width // 2),
         flat[n_luma + n_chroma :].reshape(height // 2, width // 2),
     )
+
+
+def cut_out(picture: Picture, box: Box) -> Picture:
+    """What is in the box, a new picture; all four numbers of the box must be even."""
+    small = box.halved()
+    y, u, v = planes(picture)
+    parts = (y[box.rows, box.columns], u[small.rows, small.columns], v[small.rows, small.columns])
+    return np.concatenate([part.reshape(-1) for part in parts]).reshape(box.height * 3 // 2, box.width)
 
 
 def from_rgb(rgb: Rgb) -> Picture:

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from avatar.bundle import AvatarBundle, Clip
 from avatar.errors import BundleError
-from avatar.geometry import Size
-from avatar.pictures import Picture, to_rgb
+from avatar.geometry import Size, footprint, relative_to
+from avatar.pictures import Picture, cut_out, size_of, to_rgb
 from models.footage import decode_clip
 from models.manifest import (
     ClipEntry,
@@ -131,10 +131,13 @@ def face_crops(frames: NDArray[np.uint8], faces: NDArray[np.float32], patch: Siz
 
 def face_crop(picture: Picture, face: NDArray[np.float32], patch: Size) -> NDArray[np.uint8]:
     """The face on one picture; what lies outside of the picture repeats its edge."""
+    box = footprint(face, patch, size_of(picture), margin=2)
+    if not box.width or not box.height:
+        raise BundleError("a face lies outside of its picture")
     return np.asarray(
         cv2.warpAffine(
-            to_rgb(picture),
-            face,
+            to_rgb(cut_out(picture, box)),
+            relative_to(face, box),
             (patch.width, patch.height),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,

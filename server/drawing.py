@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -63,7 +64,13 @@ class Drawing:
         self, model: LipSyncModel, drawn: _Drawn, shot: Shot, mouth: MouthWish, due_ns: int
     ) -> asyncio.Future[Picture]:
         job = MouthJob(mouth.features, self._compositor.crop(shot), mouth.openness, self._compositor.bundle.tuning)
-        return self._inference.draw(model, job, partial(self._compose, shot, mouth.strength, drawn), due_ns)
+        draw = partial(self._inference.draw, model, job, partial(self._compose, shot, mouth.strength, drawn), due_ns)
+        return draw() if self._compositor.is_ready(shot) else asyncio.create_task(self._when_ready(shot, draw))
+
+    async def _when_ready(self, shot: Shot, draw: Callable[[], asyncio.Future[Picture]]) -> Picture:
+        """Else other mouths would have to wait in the inference thread until two clips are crossed."""
+        await self._inference.compose(partial(self._compositor.compose, shot))
+        return await draw()
 
     def _compose(self, shot: Shot, strength: float, drawn: _Drawn, mouth: Rgb) -> Picture:
         drawn.mouth = mouth

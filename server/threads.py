@@ -11,6 +11,9 @@ ENCODING = 15
 """Niceness of threads that encode. The event loop and the networks have deadlines, every few milliseconds; what they
 made may wait for its encoder until they have nothing to do. On two cores half as many sessions again are in time."""
 
+LOADING = 10
+"""Niceness of threads that read avatars while others perform: it takes seconds, and nobody's frames may wait for it."""
+
 
 def give_way(niceness: int) -> None:
     """Lets the calling thread work only where the others of this process leave a core to it, all but a small share.

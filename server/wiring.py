@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -39,7 +40,7 @@ from server.session import SAMPLE_RATE, Event, Session, SessionOptions, Shown
 from server.settings import Settings
 from server.start_request import StartRequest
 from server.studio_routes import studio_routes
-from server.threads import ENCODING, giving_way
+from server.threads import ENCODING, LOADING, giving_way
 from server.tokens import new_api_key
 from server.video_size import size_of_quality, video_size
 from server.whep import whep_routes
@@ -69,6 +70,9 @@ class Opening:
 
 USUAL_QUALITY = "medium"
 
+LOADS_AT_ONCE = 8
+"""Sessions whose avatars are looked up at the same time: one that has to be read holds up none that is there."""
+
 MakePublisher = Callable[[Opening], Publisher]
 
 
@@ -84,6 +88,7 @@ class Stage:
         self.metrics = metrics
         self._inference = Inference(catalogue.at_once, catalogue.max_batch)
         self._cores = share_of_cores(settings)
+        self._loaders = giving_way(LOADS_AT_ONCE, "loading", LOADING)
         self._encoders = giving_way(max(1, round(self._cores)), "encoder", ENCODING)
         self.monitor = Monitor(
             metrics,
@@ -127,6 +132,7 @@ class Stage:
         await self.monitor.__aexit__(kind, error, trace)
         await asyncio.to_thread(self._inference.__exit__, kind, error, trace)
         await asyncio.to_thread(self._encoders.shutdown, cancel_futures=True)
+        await asyncio.to_thread(self._loaders.shutdown, cancel_futures=True)
 
     def known_avatars(self) -> Collection[str]:
         return [summary.id for summary in self.catalogue.summaries()]
@@ -134,7 +140,9 @@ class Stage:
     async def open(self, request: StartRequest, session_id: str) -> Session:
         """A session ready to run."""
         began = time.monotonic()
-        loaded = await asyncio.to_thread(self.catalogue.load, request.avatar_id, at_once=1)
+        loop = asyncio.get_running_loop()
+        load = partial(self.catalogue.load, request.avatar_id, at_once=1)
+        loaded = await loop.run_in_executor(self._loaders, load)
         options = SessionOptions(
             self._settings.lead_ms, self._settings.max_backlog_s, Manner(after_speech=self._settings.after_speech)
         )
@@ -151,7 +159,7 @@ class Stage:
             self._count(shown)
 
         opening = Opening(session_id, request, loaded.bundle, emit, fail)
-        compositor = await asyncio.to_thread(loaded.sizes.at, opening.size)
+        compositor = await loop.run_in_executor(self._loaders, loaded.sizes.at, opening.size)
         session = Session(
             session_id,
             loaded.bundle,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from avatar.audio import AudioChunk
 from avatar.compositor import Compositor
+from avatar.director import Shot
 from avatar.lipsync import LipSyncModel, LipSyncSpec, MouthJob
 from avatar.performance import Performance, Plan
 from avatar.pictures import Picture, Rgb
@@ -25,11 +27,11 @@ pytestmark = pytest.mark.anyio
 
 
 class Counting:
-    """The avatar's own model; it keeps what it drew."""
+    """The avatar's own model; it keeps what it drew, by what it heard."""
 
     def __init__(self, model: LipSyncModel) -> None:
         self._model = model
-        self.drawn: list[Rgb] = []
+        self.drawn: dict[bytes, Rgb] = {}
 
     @property
     def spec(self) -> LipSyncSpec:
@@ -44,7 +46,7 @@ class Counting:
 
     def paint(self, batch: Sequence[MouthJob], mouths: NDArray[np.float32]) -> list[Rgb]:
         patches = self._model.paint(batch, mouths)
-        self.drawn += patches
+        self.drawn |= {job.features.tobytes(): patch for job, patch in zip(batch, patches, strict=True)}
         return patches
 
     def draw(self, batch: Sequence[MouthJob]) -> list[Rgb]:
@@ -88,10 +90,31 @@ async def test_at_half_rate_every_second_mouth_is_drawn_and_laid_on_two_frames_o
         pictures = await drawn(drawing, plans)
     assert len(model.drawn) == (len(plans) + 1) // 2
     for n, (plan, picture) in enumerate(zip(plans, pictures, strict=True)):
+        heard = plans[n - n % 2].mouth
         assert plan.mouth
-        expected = compositor.compose(plan.shot, model.drawn[n // 2], plan.mouth.strength)
+        assert heard
+        expected = compositor.compose(plan.shot, model.drawn[heard.features.tobytes()], plan.mouth.strength)
         assert np.array_equal(picture, expected)
     assert all(not np.array_equal(one, next_) for one, next_ in zip(pictures, pictures[1:], strict=False))
+
+
+async def test_clips_are_crossed_before_a_mouth_is_asked_for_that_goes_on_them(loaded: LoadedAvatar) -> None:
+    plans = [plan for plan in plans_of(loaded) if plan.mouth and plan.shot.leaving]
+    threads = []
+
+    class Watched(Compositor):
+        def compose(self, shot: Shot, mouth: Rgb | None = None, strength: float = 1.0) -> Picture:
+            threads.append((threading.current_thread().name.rstrip("-_0"), self.is_ready(shot)))
+            return super().compose(shot, mouth, strength)
+
+    with Inference() as inference:
+        drawing = Drawing(Watched(loaded.bundle), loaded.model, inference)
+        pictures = await drawn(drawing, plans)
+    compositor = Compositor(loaded.bundle)
+    bodies = [compositor.compose(plan.shot) for plan in plans]
+    assert plans
+    assert not any(np.array_equal(one, body) for one, body in zip(pictures, bodies, strict=True))
+    assert sorted(threads) == [("footage", False)] * len(plans) + [("inference", True)] * len(plans)
 
 
 async def test_who_begins_to_speak_at_half_rate_has_its_first_mouth_drawn(loaded: LoadedAvatar) -> None:
