@@ -81,7 +81,11 @@ class Counts:
 class Crowd:
     """Made by ``crowd``."""
 
-    def __init__(self, server: Served, avatar_id: str, quality: str, tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self, server: Served, avatar_id: str, quality: str, tasks: asyncio.TaskGroup, http: httpx.AsyncClient
+    ) -> None:
+        self.http = http
+        """With this server's key; one for all, because to make one takes as long as ten frames of the server's."""
         self._server = server
         self._avatar_id = avatar_id
         self._quality = quality
@@ -115,13 +119,12 @@ class Crowd:
         """Asks for a session as one more would; one that is granted is given back."""
         agora = {**START["agora_settings"], "channel": "one too many"}
         body = {**START, "avatar_id": self._avatar_id, "quality": self._quality, "agora_settings": agora}
-        async with httpx.AsyncClient(base_url=self._server.url, headers={"x-api-key": KEY}, timeout=30) as http:
-            await http.get("/healthz")  # what connecting takes is no part of the answer
-            began = time.monotonic()
-            answer = await http.post("/session/start", json=body)
-            took_s = time.monotonic() - began
-            if answer.status_code == httpx.codes.OK:
-                await http.post("/session/stop", json={"session_id": answer.json()["session_id"]})
+        await self.http.get("/healthz")  # what connecting takes is no part of the answer
+        began = time.monotonic()
+        answer = await self.http.post("/session/start", json=body)
+        took_s = time.monotonic() - began
+        if answer.status_code == httpx.codes.OK:
+            await self.http.post("/session/stop", json={"session_id": answer.json()["session_id"]})
         return Refused(answer.status_code, int(answer.headers.get("retry-after", 0)), took_s)
 
     def leave(self, n: int) -> None:
@@ -130,8 +133,7 @@ class Crowd:
             self._leaving.pop().set()
 
     async def counts(self) -> Counts:
-        async with httpx.AsyncClient(base_url=self._server.url, headers={"x-api-key": KEY}, timeout=30) as http:
-            text = (await http.get("/metrics")).text
+        text = (await self.http.get("/metrics")).text
         families = text_string_to_metric_families(text)
         values: dict[str, float] = {}
         for one in (one for family in families for one in family.samples):
@@ -178,8 +180,11 @@ class Crowd:
 @asynccontextmanager
 async def crowd(server: Served, avatar_id: str, quality: str = "medium") -> AsyncIterator[Crowd]:
     """Nobody at first; whoever is there at the end leaves."""
-    async with asyncio.TaskGroup() as tasks:
-        people = Crowd(server, avatar_id, quality, tasks)
+    async with (
+        httpx.AsyncClient(base_url=server.url, headers={"x-api-key": KEY}, timeout=30) as http,
+        asyncio.TaskGroup() as tasks,
+    ):
+        people = Crowd(server, avatar_id, quality, tasks, http)
         try:
             yield people
         finally:

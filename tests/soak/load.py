@@ -8,10 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
-
 from models.manifest import FILE_NAME
-from tests.server.running import KEY, START
+from tests.server.running import START
 from tests.soak.crowd import Counts, Crowd, Served, crowd
 from tests.soak.figures import Figure, Memory, Progress, no_progress
 from tests.soak.server_process import ServerProcess
@@ -101,11 +99,11 @@ async def swap(
     versions = []
     async with crowd(server, avatar_id) as people:
         await people.fill(2)
-        await people.fill(n_sessions or max(2, await _fits(server) // 2))
+        await people.fill(n_sessions or max(2, await _fits(people) // 2))
         before = await people.counts()
         for number in range(n_swaps):
             _new_version(other, f"{number + 2}")
-            versions.append(await _version_on_air(server, other.name, people))
+            versions.append(await _version_on_air(other.name, people))
             progress((number + 1) / n_swaps)
         seen = (await people.counts()).since(before)
         n = len(people)
@@ -138,21 +136,19 @@ async def startup(
     ]
 
 
-async def _fits(server: Served) -> int:
-    async with httpx.AsyncClient(base_url=server.url, headers={"x-api-key": KEY}, timeout=30) as http:
-        return int((await http.get("/readyz")).json()["sessions_that_fit"])
+async def _fits(people: Crowd) -> int:
+    return int((await people.http.get("/readyz")).json()["sessions_that_fit"])
 
 
-async def _version_on_air(server: Served, avatar_id: str, people: Crowd) -> str:
+async def _version_on_air(avatar_id: str, people: Crowd) -> str:
     """Starts a session of the other avatar, waits for its first frame, stops it; the version that the server has."""
     before = await people.counts()
     agora = {**START["agora_settings"], "channel": "the other"}
-    async with httpx.AsyncClient(base_url=server.url, headers={"x-api-key": KEY}, timeout=30) as http:
-        version = str((await http.get(f"/avatars/{avatar_id}")).json()["version"])
-        answer = await http.post("/session/start", json={**START, "avatar_id": avatar_id, "agora_settings": agora})
-        answer.raise_for_status()
-        await people.started(before)
-        await http.post("/session/stop", json={"session_id": answer.json()["session_id"]})
+    version = str((await people.http.get(f"/avatars/{avatar_id}")).json()["version"])
+    answer = await people.http.post("/session/start", json={**START, "avatar_id": avatar_id, "agora_settings": agora})
+    answer.raise_for_status()
+    await people.started(before)
+    await people.http.post("/session/stop", json={"session_id": answer.json()["session_id"]})
     return version
 
 
