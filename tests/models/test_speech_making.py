@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 
 from avatar.articulation import CHANNELS, VISEMES
 from models.loading import SHARED_ENCODER
+from models.making.speech import prompts
 from models.making.speech.alignment import Spoken, align, align_sounds
 from models.making.speech.augmentation import breath, in_other_time, music, no_speech
 from models.making.speech.batches import Stretches
@@ -25,7 +28,7 @@ from models.making.speech.export import exported_weights
 from models.making.speech.look_ahead import LOOK_AHEADS_MS, ManyLookAheads
 from models.making.speech.phones import UnknownPhone, parts
 from models.making.speech.texts import endless
-from models.making.speech.utterances import Phone, Utterance, phones_from_ends
+from models.making.speech.utterances import SAMPLE_RATE, Phone, Utterance, phones_from_ends
 from models.nets.speech_encoder import WINDOW, SpeechEncoder, SpeechWindow
 
 CLOSE, JAW, ROUND = (CHANNELS.index(name) for name in ("close", "jaw", "round"))
@@ -247,3 +250,30 @@ def test_each_look_ahead_answers_as_the_encoder_that_it_began_as() -> None:
             torch.testing.assert_close(channels, expected[1])
     shared = sum(weights.numel() for weights in encoder.parameters())
     assert sum(weights.numel() for weights in many.parameters()) < 1.2 * shared
+
+
+def test_announcements_are_heard_whose_words_are_all_that_there_is(tmp_path: Path) -> None:
+    words, sounds = tmp_path / prompts.WORDS, tmp_path / prompts.SOUNDS
+    for folder in (words.parent, sounds / "digits"):
+        folder.mkdir(parents=True)
+    lines = (
+        "; Core sounds",
+        "press: Press 1 now.",
+        "digits/7: seven",
+        "beep: [a tone]",
+        "gone: Nobody.",
+        "short: Yes.",
+    )
+    words.write_bytes(gzip.compress("\n".join(lines).encode()))
+    for name, seconds in {"press": 1.0, "digits/7": 0.5, "beep": 1.0, "short": 0.2}.items():
+        with av.open(str(sounds / f"{name}.g722"), "w", format="g722") as file:
+            stream = file.add_stream("g722", rate=SAMPLE_RATE, layout="mono")
+            tone = 3000 * np.sin(np.arange(round(seconds * SAMPLE_RATE)) * 0.2)
+            frame = av.AudioFrame.from_ndarray(tone.astype(np.int16)[None], "s16", "mono")
+            frame.sample_rate = SAMPLE_RATE
+            file.mux(stream.encode(frame))
+            file.mux(stream.encode(None))
+    heard = list(prompts.announcements(tmp_path))
+    assert {one.name: one.words.split() for one in heard} == {"press": ["Press", "one", "now."], "digits/7": ["seven"]}
+    assert [round(len(one.pcm) / SAMPLE_RATE, 1) for one in heard] == [1.0, 0.5]
+    assert 1500 < np.abs(heard[0].pcm).mean() < 2300

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 _OPSET = 18
 _LICENCE = """\
-# Trained for this project on synthetic speech only, made with eSpeak NG (program: GPL-3.0-or-later), with Flite's and
+# Trained for this project on synthetic speech, made with eSpeak NG (program: GPL-3.0-or-later), with Flite's and
 # Festival's voices as Debian packages them, with the Piper voice en_US-joe-medium (CC0) and with Kokoro-82M (network
-# and voices: Apache-2.0). Texts were written for the project, with words of the SCOWL list (public domain). No
-# recording and no part of a synthesiser is in the file.
+# and voices: Apache-2.0); and on Asterisk's announcements (asterisk-core-sounds-en, read by Allison Smith, CC-BY-SA
+# 3.0). Texts of the former were written for the project, with words of the SCOWL list (public domain). No recording and
+# no part of a synthesiser is in the file.
 # Licence of the weights: that of this repository.
 """
 

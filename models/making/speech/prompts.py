@@ -24,8 +24,8 @@ from models.making.speech.utterances import SAMPLE_RATE
 
 NAME = "person_allison"
 _PACKAGES = ("asterisk-core-sounds-en", "asterisk-core-sounds-en-g722")
-_WORDS = "usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz"
-_SOUNDS = "usr/share/asterisk/sounds/en_US_f_Allison"
+WORDS = "usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz"
+SOUNDS = "usr/share/asterisk/sounds/en_US_f_Allison"
 _DIGITS = dict(zip("0123456789", "zero one two three four five six seven eight nine".split(), strict=True))
 _SHORTEST_S = 0.4
 
@@ -56,9 +56,9 @@ def listen(folder: Path, console: Console) -> float:
 
 def announcements(place: Path) -> Iterator[Spoken]:
     """The announcements of unpacked packages whose words are all that is heard."""
-    for line in gzip.decompress((place / _WORDS).read_bytes()).decode("utf-8").splitlines():
+    for line in gzip.decompress((place / WORDS).read_bytes()).decode("utf-8").splitlines():
         name, _, text = line.partition(":")
-        path = place / _SOUNDS / f"{name}.g722"
+        path = place / SOUNDS / f"{name}.g722"
         words = re.sub(r"\d", lambda digit: f" {_DIGITS[digit[0]]} ", text)
         if not path.exists() or not re.fullmatch(r"[A-Za-z ,.:;'’?!\"-]*[a-z]{2}[A-Za-z ,.:;'’?!\"-]*", words):
             continue
