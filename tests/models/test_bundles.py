@@ -17,7 +17,17 @@ from avatar.bundle import STATES
 from avatar.errors import BundleError
 from avatar.geometry import Size
 from avatar.lipsync import MouthTuning
-from models.bundles import ClipEntry, Credit, TuningEntry, read_bundle, read_manifest, write_manifest, write_mask
+from avatar.pictures import to_rgb
+from models.bundles import (
+    ClipEntry,
+    Credit,
+    TuningEntry,
+    face_crop,
+    read_bundle,
+    read_manifest,
+    write_manifest,
+    write_mask,
+)
 from models.manifest import parse_manifest
 from tests.tiny_avatar import CLIPS, face_track
 
@@ -50,6 +60,22 @@ def test_a_whole_avatar_is_read(tiny_avatar: Path) -> None:
     for name, clip in bundle.clips.items():
         assert set(clip.joins) == set(CLIPS) - {name}
         assert clip.there_and_back == (name not in ("nod", "smile"))
+
+
+@pytest.mark.parametrize("x", [-20.0, 0.0, 17.3, 75.5, 110.0])
+def test_a_face_is_cropped_as_if_the_whole_picture_were_converted(x: float) -> None:
+    picture = np.random.default_rng(5).integers(16, 236, (192, 128), np.uint8)
+    face = np.array([[0.8, 0.1, x], [-0.1, 0.8, x / 2 + 11.7]], np.float32)
+    crop = face_crop(picture, face, Size(48, 48))
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    whole = cv2.warpAffine(to_rgb(picture), face, (48, 48), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    assert np.abs(crop.astype(int) - whole).max() <= 1
+
+
+def test_a_face_beside_its_picture_is_refused() -> None:
+    face = np.array([[1, 0, 400], [0, 1, 0]], np.float32)
+    with pytest.raises(BundleError, match="outside of its picture"):
+        face_crop(np.zeros((192, 128), np.uint8), face, Size(48, 48))
 
 
 def test_everything_in_a_bundle_is_read_only(tiny_avatar: Path) -> None:

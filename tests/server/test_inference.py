@@ -102,6 +102,20 @@ async def test_frames_rendered_ahead_do_not_hold_up_the_next_one() -> None:
     assert model.batches == [[0], [1, 2], [3, 4], [5]]
 
 
+async def test_what_would_be_late_waits_for_what_can_be_in_time() -> None:
+    model = Counting()
+    model.gate.clear()
+    with Inference(now_ns=lambda: 100) as inference:
+        first = inference.draw(model, job(0), composed, 0)
+        await asyncio.sleep(0.05)
+        held_up_ns = 10 * 10**9  # longer than that first batch takes
+        dues = (50, held_up_ns + 2, 60, held_up_ns + 1)
+        answers = [inference.draw(model, job(i), composed, due) for i, due in enumerate(dues, start=1)]
+        model.gate.set()
+        await asyncio.gather(first, *answers)
+    assert model.batches == [[0], [4, 2], [1, 3]]
+
+
 async def test_avatars_are_heard_together_and_painted_apart() -> None:
     ear = Ear()
     one, other = Counting(ear), Counting(ear)

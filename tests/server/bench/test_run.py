@@ -37,6 +37,8 @@ async def test_sessions_are_measured_whatever_they_publish_to(
     assert 0 < sum(figures.cpu.values()) <= 1.1 * figures.cpu_seconds_per_second + 0.1
     assert sum(size * n for size, n in figures.batches.items()) > 0
     assert (figures.viewers_cpu is not None) is (publisher == "webrtc")
+    assert (len(figures.encoded_ms) > 25) is (publisher == "null")
+    assert all(0 < ms < 10_000 for ms in figures.encoded_ms)
     assert len(os.listdir(tmp_path)) == (2 if publisher == "recording" else 0)
     assert figures.as_json()["size"] == "360x360"
 
@@ -58,6 +60,7 @@ async def test_sessions_in_several_processes_are_measured_together(tiny_avatar: 
     assert (figures.sessions, figures.size, figures.publisher) == (3, "360x360", "null")
     assert 2 * 2 * 25 < figures.frames <= 3 * 2 * 25 + 90
     assert {"event loop", "composition", "encoders", "speech encoder", "mouth"} <= set(figures.cpu)
+    assert len(figures.encoded_ms) > 2 * 25
     assert sum(size * n for size, n in figures.batches.items()) > 0
     assert told[-1][0] >= told[-1][1] > 0
     with pytest.raises(AvatarError, match="nobody"):
