@@ -76,7 +76,7 @@ async def demo(
                 shown.cancel()
                 await asyncio.sleep(AFTERGLOW_S)
                 after, end = process.cpu_times(), time.monotonic()
-                counts = await _counts(url, key)
+                counts = await _counts(url, key, avatar_id)
                 recording = Path(folder) / f"{talk.session_id}.mp4"
             say("completing the film")
         if not recording.exists():
@@ -142,14 +142,15 @@ async def _ready(url: str, child: asyncio.subprocess.Process, log: Path) -> None
     raise ClientError(f"the server did not start: {lines[-1] if lines else 'it said nothing'}")
 
 
-async def _counts(url: str, key: str) -> dict[str, float]:
+async def _counts(url: str, key: str, avatar_id: str) -> dict[str, float]:
+    """What was counted of an avatar."""
     async with httpx.AsyncClient() as http:
         text = (await http.get(f"{url}/metrics", headers={"x-api-key": key})).raise_for_status().text
     return {
         sample.name: sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
-        if not sample.labels
+        if sample.labels.get("avatar") == avatar_id
     }
 
 

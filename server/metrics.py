@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+
+@dataclass(frozen=True, slots=True)
+class FrameCounts:
+    """Counters of one avatar's frames."""
+
+    all: Counter
+    late: Counter
+    repeated: Counter
 
 
 class Metrics:
@@ -18,13 +29,14 @@ class Metrics:
             "avatar_refusals", "Requests and messages that were refused, by code", ["code"], registry=self.registry
         )
         self.speech_seconds = Counter("avatar_speech_seconds", "Speech that was heard", registry=self.registry)
-        self.frames = Counter("avatar_frames", "Frames that were published", registry=self.registry)
+        self.frames = Counter("avatar_frames", "Frames that were published", ["avatar"], registry=self.registry)
         self.late_frames = Counter(
-            "avatar_late_frames", "Frames that were published after their time", registry=self.registry
+            "avatar_late_frames", "Frames that were published after their time", ["avatar"], registry=self.registry
         )
         self.repeated_frames = Counter(
             "avatar_repeated_frames",
             "Frames whose picture was not ready, so that the last was shown again",
+            ["avatar"],
             registry=self.registry,
         )
         self.first_frame_seconds = Histogram(
@@ -49,6 +61,12 @@ class Metrics:
         )
         self.level_changes = Counter(
             "avatar_level_changes", "Changes of what is drawn, by what it came to", ["to"], registry=self.registry
+        )
+
+    def frames_of(self, avatar_id: str) -> FrameCounts:
+        """What to count the frames of one avatar's sessions by."""
+        return FrameCounts(
+            self.frames.labels(avatar_id), self.late_frames.labels(avatar_id), self.repeated_frames.labels(avatar_id)
         )
 
     def text(self) -> bytes:

@@ -27,7 +27,7 @@ from server.app import create_app, opens, with_secret
 from server.avatar_routes import avatar_operations
 from server.inference import Inference, threads_for
 from server.load.monitor import Monitor
-from server.metrics import Metrics
+from server.metrics import FrameCounts, Metrics
 from server.pacing import MonotonicClock
 from server.publisher import Publisher
 from server.publishers import factory
@@ -156,8 +156,9 @@ class Stage:
         def on_shown(shown: Shown) -> None:
             if shown.frame.tick.index == 0:
                 self.metrics.start_seconds.observe(time.monotonic() - began)
-            self._count(shown)
+            self._count(shown, counts)
 
+        counts = self.metrics.frames_of(loaded.bundle.id)
         opening = Opening(session_id, request, loaded.bundle, emit, fail)
         compositor = await loop.run_in_executor(self._loaders, loaded.sizes.at, opening.size)
         session = Session(
@@ -201,13 +202,13 @@ class Stage:
         self._watchable[opening.session_id] = publisher
         return publisher
 
-    def _count(self, shown: Shown) -> None:
+    def _count(self, shown: Shown, counts: FrameCounts) -> None:
         self.monitor.note(shown)
-        self.metrics.frames.inc()
+        counts.all.inc()
         if shown.late:
-            self.metrics.late_frames.inc()
+            counts.late.inc()
         if shown.repeated:
-            self.metrics.repeated_frames.inc()
+            counts.repeated.inc()
         if shown.waited_ns is not None:
             self.metrics.first_frame_seconds.observe(shown.waited_ns / 1e9)
 

@@ -62,7 +62,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """A server's figures at one moment, by name of its metrics, summed over labels."""
+    """A server's figures at one moment, by name of its metrics, summed over labels; of avatars, the crowd's alone."""
 
     values: dict[str, float]
 
@@ -137,7 +137,8 @@ class Crowd:
         families = text_string_to_metric_families(text)
         values: dict[str, float] = {}
         for one in (one for family in families for one in family.samples):
-            values[one.name] = values.get(one.name, 0.0) + one.value
+            if one.labels.get("avatar", self._avatar_id) == self._avatar_id:
+                values[one.name] = values.get(one.name, 0.0) + one.value
         return Counts(values)
 
     async def started(self, before: Counts) -> Counts:
