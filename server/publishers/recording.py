@@ -13,12 +13,17 @@ from typing import Self
 
 from avatar.geometry import Size
 from avatar.timeline import Timeline
+from models.loading import n_cores
 from server.encoding import Mp4Writer
 from server.publisher import RenderedFrame
 from server.publishers.ending import to_its_end
 from server.threads import ENCODING, give_way
 
 log = logging.getLogger(__name__)
+
+_ENCODING_NOW = threading.BoundedSemaphore(n_cores())
+"""Recordings that encode at the same time. Whoever holds the interpreter's lock would else wait for a core behind all
+of the others, and the event loop with it."""
 
 PICTURES_HELD_S = 10
 """Seconds of pictures that wait for a slow disk; beyond that a picture is left out and the one before it stays."""
@@ -98,7 +103,8 @@ class RecordingPublisher:
         try:
             with self._writer as writer:
                 while (frame := self._next()) is not None:
-                    writer.write(frame.picture, frame.tick, frame.sound)
+                    with _ENCODING_NOW:
+                        writer.write(frame.picture, frame.tick, frame.sound)
         except Exception as error:  # whatever a disk or an encoder throws
             self._fail(error)
 
