@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from avatar.bundle import AvatarBundle
@@ -151,6 +151,26 @@ class Director:
         now = self._move(now, direction.cue, direction.leave)
         self.state = now
         return self._shot(now)
+
+    def crosses_next(self, before: DirectorState) -> Sequence[Shot]:
+        """The shots of the crossing to come, where it has been decided on since ``before``; right unless plans change.
+
+        They take work to make, for which there is more time now than when each is planned.
+        """
+        now, shots = self.state, list[Shot]()
+        known = before.departure and replace(before.departure, wait=before.departure.wait - 1)
+        begun = now.left is not None and now.left.crossed == 1 and before.departure is None
+        if not begun and (now.departure is None or now.departure == known):
+            return shots
+        n = now.departure.wait + now.departure.crossing if now.departure else self._manner.longest_crossing
+        for _ in range(n + 1):
+            shot = self.step(self.state.speaking and not self.state.quiet)
+            if shot.leaving:
+                shots.append(shot)
+            elif shots:
+                break
+        self.state = now
+        return shots
 
     @property
     def frames_left(self) -> int:

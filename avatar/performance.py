@@ -50,6 +50,7 @@ class Plan:
         n_speech: samples of ``sound`` that are the utterance's.
         happenings: what became of gestures in this frame.
         mouth: None where the footage's own mouth is shown.
+        coming: shots that will take work, and are likely to follow.
     """
 
     tick: FrameTick
@@ -62,6 +63,7 @@ class Plan:
     begins: bool = False
     ends: bool = False
     happenings: tuple[Happening, ...] = ()
+    coming: tuple[Shot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,7 @@ class Performance:
         self._past.append(_Step(tick.index, before, self._mouth, self._schedule.score, news, speaks))
         direction, dropped = self._schedule.direct(tick.index, spoken, self._director.frames_left)
         shot = self._director.step(speaks, direction)
+        coming = () if direction.cue else self._director.crosses_next(before)
         happenings = (*dropped, *self._schedule.note(tick.index, self._director.state.cue))
         self._mouth = self._move_mouth(self._audible(spoken), spoken.begins)
         return Plan(
@@ -200,6 +203,7 @@ class Performance:
             spoken.begins,
             spoken.ends,
             happenings,
+            tuple(coming),
         )
 
     def _audible(self, spoken: Spoken) -> Pcm | None:

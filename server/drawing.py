@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -59,6 +59,12 @@ class Drawing:
         self._drawn = _Drawn(plan.tick.index)
         self._drawn.picture = self._draw(self._model, self._drawn, plan.shot, plan.mouth, due_ns)
         return self._drawn.picture
+
+    async def prepare(self, shots: Sequence[Shot]) -> None:
+        """Crosses the clips of shots to come, one after another, so that others need not wait for all of them."""
+        for shot in shots:
+            if not self._compositor.is_ready(shot):
+                await self._inference.compose(partial(self._compositor.compose, shot))
 
     def _draw(
         self, model: LipSyncModel, drawn: _Drawn, shot: Shot, mouth: MouthWish, due_ns: int

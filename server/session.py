@@ -140,6 +140,7 @@ class Session:
         self._rendering: deque[_Rendering] = deque()
         self._late = LatePictures()
         self._fade: tuple[int, Pcm] | None = None
+        self._preparing: asyncio.Task[None] | None = None
         self._last_picture = self._drawing.first
         self._heard_ns: int | None = None
         self._stopped = asyncio.Event()
@@ -242,6 +243,7 @@ class Session:
         async with AsyncExitStack() as stack:
             stack.callback(self._forget_publishers)
             stack.callback(self._withdraw)
+            stack.callback(self._prepare_no_more)
             for publisher in self._publishers:
                 await stack.enter_async_context(publisher)
             self._origin_ns = next_beat(self._clock.now_ns() + self._options.lead_ms * NS_PER_MS)
@@ -255,6 +257,10 @@ class Session:
     def _forget_publishers(self) -> None:
         """Some know their session, too: what they hold need not wait for the garbage collector."""
         self._publishers = ()
+
+    def _prepare_no_more(self) -> None:
+        if self._preparing:
+            self._preparing.cancel()
 
     def _withdraw(self) -> None:
         """Nobody needs the pictures any more that were asked for."""
@@ -298,6 +304,9 @@ class Session:
             if isinstance(rendering.picture, asyncio.Future):
                 rendering.picture.add_done_callback(partial(self._note_finished, rendering))
             self._rendering.append(rendering)
+            if plan.coming:
+                self._prepare_no_more()
+                self._preparing = asyncio.create_task(self._drawing.prepare(plan.coming))
 
     def _note_finished(self, rendering: _Rendering, picture: asyncio.Future[Picture]) -> None:
         rendering.finished_ns = self._clock.now_ns()

@@ -83,6 +83,32 @@ def test_the_body_waits_for_a_good_join_while_speech_has_begun() -> None:
     assert shots[6].frame == 7
 
 
+@pytest.mark.parametrize("wait", [0, 1, 6])
+def test_a_crossing_is_foreseen_once_as_soon_as_it_is_decided_on(wait: int) -> None:
+    avatar = bundle()
+    n = len(avatar.clips["idle"].joins["talk"].cost)
+    costing(avatar, "idle", "talk", [4.0 if step == 5 + wait else 9.0 for step in range(n)])
+    director = Director(avatar, MANNER)
+    for _ in range(6):
+        before = director.state
+        director.step(False)
+        assert not director.crosses_next(before)
+    foreseen: list[Shot] = []
+    seen: list[Shot] = []
+    for _ in range(40):
+        before = director.state
+        shot = director.step(True)
+        if foreseen and shot.leaving:
+            seen.append(shot)
+        decided = director.state
+        if coming := director.crosses_next(before):
+            assert not foreseen
+            foreseen = list(coming)
+        assert director.state is decided
+    assert len(foreseen) == (4 if wait else 3)
+    assert seen == foreseen
+
+
 def test_a_loop_on_its_way_back_has_joins_of_its_own() -> None:
     avatar = bundle()
     cost = [9.0] * avatar.clips["idle"].cycle

@@ -117,6 +117,17 @@ async def test_clips_are_crossed_before_a_mouth_is_asked_for_that_goes_on_them(l
     assert sorted(threads) == [("footage", False)] * len(plans) + [("inference", True)] * len(plans)
 
 
+async def test_a_crossing_is_made_before_it_is_asked_for(loaded: LoadedAvatar) -> None:
+    plans, compositor = plans_of(loaded, n=40), Compositor(loaded.bundle)
+    coming = [shot for plan in plans for shot in plan.coming]
+    crossing = [plan.shot for plan in plans if plan.shot.leaving]
+    assert coming
+    assert not any(map(compositor.is_ready, crossing))
+    with Inference() as inference:
+        await Drawing(compositor, loaded.model, inference).prepare(coming)
+    assert len([shot for shot in crossing if not compositor.is_ready(shot)]) <= 1  # that of the decision itself
+
+
 async def test_who_begins_to_speak_at_half_rate_has_its_first_mouth_drawn(loaded: LoadedAvatar) -> None:
     assert loaded.model
     model = Counting(loaded.model)
