@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,10 @@ from numpy.typing import NDArray
 
 from avatar.bundle import Join, cycle_of
 from avatar.errors import BundleError
+
+_READING = threading.Lock()
+"""NumPy reads an array's header as a literal, and in CPython up to 3.11 threads that parse at the same time may disturb
+each other ("AST constructor recursion depth mismatch", gh-106905)."""
 
 
 def write_track(path: Path, faces: NDArray[np.float32], joins: Mapping[str, Join]) -> None:
@@ -60,7 +65,8 @@ def read_arrays(path: Path, clip: str) -> dict[str, NDArray[np.generic]]:
                 raise BundleError(
                     f"track {path.name} of clip '{clip}' cannot be read: it is a single array, no archive"
                 )
-            return {name: archive[name] for name in archive.files}
+            with _READING:
+                return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise BundleError(f"track {path.name} of clip '{clip}' cannot be read: {error}") from error
 
