@@ -28,3 +28,8 @@ def give_way(niceness: int) -> None:
 def giving_way(n_threads: int, name: str, niceness: int) -> ThreadPoolExecutor:
     """A pool of such threads."""
     return ThreadPoolExecutor(n_threads, name, give_way, (niceness,))
+
+
+def encoder_threads(cores: float) -> ThreadPoolExecutor:
+    """Encoders for all sessions of a process that may count on so many cores: more would be in each other's way."""
+    return giving_way(max(1, round(cores)), "encoder", ENCODING)

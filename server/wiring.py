@@ -40,7 +40,7 @@ from server.session import SAMPLE_RATE, Event, Session, SessionOptions, Shown
 from server.settings import Settings
 from server.start_request import StartRequest
 from server.studio_routes import studio_routes
-from server.threads import ENCODING, LOADING, giving_way
+from server.threads import LOADING, encoder_threads, giving_way
 from server.tokens import new_api_key
 from server.video_size import size_of_quality, video_size
 from server.whep import whep_routes
@@ -89,7 +89,7 @@ class Stage:
         self._inference = Inference(catalogue.at_once, catalogue.max_batch)
         self._cores = share_of_cores(settings)
         self._loaders = giving_way(LOADS_AT_ONCE, "loading", LOADING)
-        self._encoders = giving_way(max(1, round(self._cores)), "encoder", ENCODING)
+        self._encoders = encoder_threads(self._cores)
         self.monitor = Monitor(
             metrics,
             lambda: self._inference.busy_s,

@@ -21,7 +21,7 @@ from server.publisher import Publisher, RenderedFrame
 from server.publishers import factory
 from server.publishers.viewer import PictureTrack, SoundTrack, Viewer
 from server.publishers.webrtc import WebRtcPublisher
-from server.threads import ENCODING, giving_way
+from server.threads import encoder_threads
 
 ON_AIR_WITHIN_S = 10.0
 
@@ -84,7 +84,7 @@ class _Encoded(_Alone):
 
     def __init__(self, cores: float) -> None:
         super().__init__()
-        self._encoders = giving_way(max(1, round(cores)), "encoder", ENCODING)
+        self._encoders = encoder_threads(cores)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
