@@ -8,7 +8,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -20,15 +19,22 @@ from numpy.typing import NDArray
 from avatar.lipsync import LipSyncModel, MouthJob
 from avatar.pictures import Picture, Rgb
 from models.loading import n_cores
+from server.threads import CROSSING, giving_way
 
 TOGETHER_NS = 20_000_000
 """Mouths are drawn together if they are due within this of the most urgent: other sessions', not the frames that
 the same session renders ahead, for which its next frame would have to wait."""
 
 
+COMFORT_NS = 100_000_000
+"""What is due later than this from now waits for others to be drawn with: mouths in a full batch take half the time.
+As long as half of it is left, it matters little what else is drawn with the most urgent."""
+
 GATHER_S = 0.001
-"""How long a thread waits for more mouths to draw with those that there are: until none has come for so long. Sessions
+"""How long a thread waits for more mouths to draw with those that are urgent: until none has come for so long. Sessions
 share a beat and ask one after the other."""
+
+NEVER_NS = 1 << 62
 
 
 LATEST_SHARE = 0.1
@@ -78,15 +84,25 @@ class Inference:
     Args:
         n_threads: how many batches are drawn at the same time.
         max_batch: the most mouths in one of them, as suits what runs the networks.
+        comfort_ns: how long before it is due a mouth is drawn at the latest; with ``NEVER_NS`` at once.
         now_ns: the time in which deadlines are told.
     """
 
-    def __init__(self, n_threads: int = 1, max_batch: int = 4, now_ns: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(
+        self,
+        n_threads: int = 1,
+        max_batch: int = 4,
+        comfort_ns: int = COMFORT_NS,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
         self._max_batch = max_batch
+        self._comfort_ns = comfort_ns
         self._now_ns = now_ns
         self._batch_ns = 0.0
         """What a batch took lately."""
         self._requests: list[_Request] = []
+        self._first_ns = NEVER_NS
+        """When the most urgent is due of those that threads wait with."""
         self._changed = threading.Condition()
         self._closing = False
         self._n_drawing = 0
@@ -94,7 +110,7 @@ class Inference:
         """For how long the threads have worked, on average."""
         self.batches: Counter[int] = Counter()
         """How often so many mouths were drawn at once."""
-        self._footage = ThreadPoolExecutor(1, "footage")
+        self._footage = giving_way(1, "footage", CROSSING)
         self._n_footage = 0
         self._threads = [
             threading.Thread(target=self._work, name=f"inference-{number}", daemon=True) for number in range(n_threads)
@@ -129,7 +145,8 @@ class Inference:
         request = _Request(model, job, compose, deadline_ns, loop, loop.create_future())
         with self._changed:
             self._requests.append(request)
-            self._changed.notify()
+            if len(self._requests) >= self._max_batch or deadline_ns < self._first_ns:
+                self._changed.notify()
         return request.answer
 
     def compose(self, compose: Callable[[], Picture]) -> asyncio.Future[Picture]:
@@ -156,29 +173,36 @@ class Inference:
                 self._batch_ns += LATEST_SHARE * (1e9 * took_s - self._batch_ns)
 
     def _next_batch(self) -> list[_Request]:
-        """Waits for work, and a moment for more to do with it; an empty list means that there will be none."""
+        """Waits for work, and as long as it can for more to do with it; an empty list means that there will be none."""
         with self._changed:
             n = 0
             while True:
                 self._requests = [request for request in self._requests if not request.answer.cancelled()]
-                if len(self._requests) >= self._max_batch or 0 < len(self._requests) == n:
-                    break
-                n = len(self._requests)
-                if not n and self._closing:
+                if not self._requests and self._closing:
                     return []
-                self._changed.wait(GATHER_S if n else None)
+                self._first_ns = min((request.deadline_ns for request in self._requests), default=NEVER_NS)
+                spare_s = (self._first_ns - self._now_ns() - self._comfort_ns) / 1e9
+                has_come = len(self._requests) != n
+                n = len(self._requests)
+                if n >= self._max_batch or (n and (self._closing or (spare_s <= 0 and not has_come))):
+                    break
+                self._changed.wait(max(GATHER_S, spare_s) if n else None)
             batch = self._choose()
             chosen = set(map(id, batch))
             self._requests = [request for request in self._requests if id(request) not in chosen]
+            self._first_ns = NEVER_NS
             self._n_drawing += len(batch)
             return batch
 
     def _choose(self) -> list[_Request]:
         """What is most urgent, and what goes with it: its own avatar's mouths before those of others."""
-        soonest_ns = self._now_ns() + self._batch_ns
+        now_ns = self._now_ns()
+        soonest_ns = now_ns + self._batch_ns
         waiting = [one for one in self._requests if one.deadline_ns >= soonest_ns] or self._requests
         first = min(waiting, key=lambda request: request.deadline_ns)
-        due = [request for request in waiting if request.deadline_ns <= first.deadline_ns + TOGETHER_NS]
+        has_room = first.deadline_ns > now_ns + self._comfort_ns // 2
+        last_ns = NEVER_NS if has_room else first.deadline_ns + TOGETHER_NS
+        due = [request for request in waiting if request.deadline_ns <= last_ns]
         due.sort(key=lambda request: (request.model is not first.model, request.deadline_ns))
         return due[: self._max_batch]
 
@@ -204,8 +228,7 @@ def _answered(work: Callable[[list[_Request]], None], group: list[_Request]) -> 
     try:
         work(group)
     except Exception as error:  # whatever a runtime throws belongs to those who asked
-        for request in group:
-            _post(request, error)
+        _post([(request, error) for request in group])
         return []
     return group
 
@@ -218,18 +241,24 @@ def _hear(group: list[_Request]) -> None:
 
 def _paint(group: list[_Request]) -> None:
     patches = group[0].model.paint([request.job for request in group], np.stack([request.mouth for request in group]))
-    for request, patch in zip(group, patches, strict=True):
-        _post(request, request.compose(patch))
+    _post([(request, request.compose(patch)) for request, patch in zip(group, patches, strict=True)])
 
 
-def _post(request: _Request, result: Picture | Exception) -> None:
-    def settle() -> None:
+def _post(results: Sequence[tuple[_Request, Picture | Exception]]) -> None:
+    """Answers those who asked; an event loop is woken once for all of its own."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Request, Picture | Exception]]] = {}
+    for request, result in results:
+        by_loop.setdefault(request.loop, []).append((request, result))
+    for loop, some in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_settle, some)
+
+
+def _settle(results: Sequence[tuple[_Request, Picture | Exception]]) -> None:
+    for request, result in results:
         if request.answer.done():
-            return
+            continue
         if isinstance(result, Exception):
             request.answer.set_exception(result)
         else:
             request.answer.set_result(result)
-
-    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-        request.loop.call_soon_threadsafe(settle)

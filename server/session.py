@@ -38,6 +38,9 @@ FADE_MS = 10
 QUIET_LEAD_MS = 30
 """How far ahead frames are planned while nobody speaks: little, so that speech starts soon after it arrives."""
 
+KEPT_MS = 200
+"""Of the speech that waits: so much is planned no earlier than it must be, so that the next piece is in time."""
+
 MOST_AHEAD = 60
 """Frames that may be planned and not shown yet: fewer than the performance can take back."""
 
@@ -54,12 +57,14 @@ class SessionOptions:
     """How a session works.
 
     Attributes:
-        lead_ms: how far ahead of the clock frames are rendered during speech.
+        lead_ms: how far ahead of the clock frames are rendered during speech, at least.
+        most_lead_ms: and at most, where so much speech is there.
         backlog_s: seconds of speech that may wait.
         manner: how the body is directed.
     """
 
     lead_ms: int = 80
+    most_lead_ms: int = 200
     backlog_s: float = 600
     manner: Manner = Manner()
 
@@ -283,7 +288,12 @@ class Session:
         return self._origin_ns + self.timeline.start_ns(index)
 
     def _lead_ns(self) -> int:
-        return (self._options.lead_ms if self._performance.busy else QUIET_LEAD_MS) * NS_PER_MS
+        """Speech that is there already is used to draw ahead of a moment in which there is too much to do."""
+        if not self._performance.busy:
+            return QUIET_LEAD_MS * NS_PER_MS
+        waiting_ms = 1000 * self._performance.n_waiting // self.sample_rate
+        lead_ms = max(self._options.lead_ms, min(self._options.most_lead_ms, waiting_ms - KEPT_MS))
+        return lead_ms * NS_PER_MS
 
     def _plan_ahead(self) -> None:
         """Plans every frame that is due within the lead, and asks for its picture.

@@ -11,6 +11,10 @@ ENCODING = 15
 """Niceness of threads that encode. The event loop and the networks have deadlines, every few milliseconds; what they
 made may wait for its encoder until they have nothing to do. On two cores half as many sessions again are in time."""
 
+CROSSING = 10
+"""Niceness of the thread in which clips are crossed: mostly before it must, as crossings are foreseen, and rather than
+two threads at full speed beside which an encoder that has just got the interpreter's lock gets no core."""
+
 LOADING = 10
 """Niceness of threads that read avatars while others perform: it takes seconds, and nobody's frames may wait for it."""
 

@@ -35,6 +35,7 @@ from server.publishers.agora.figures import ChannelFigures
 from server.publishers.agora.publisher import AgoraPublisher, Place, check_place
 from server.publishers.offers import ice_server
 from server.publishers.webrtc import WebRtcPublisher
+from server.rehearsals import Rehearsals
 from server.serving import AvatarServer
 from server.session import SAMPLE_RATE, Event, Session, SessionOptions, Shown
 from server.settings import Settings
@@ -90,6 +91,7 @@ class Stage:
         self._cores = share_of_cores(settings)
         self._loaders = giving_way(LOADS_AT_ONCE, "loading", LOADING)
         self._encoders = encoder_threads(self._cores)
+        self._rehearsals = Rehearsals()
         self.monitor = Monitor(
             metrics,
             lambda: self._inference.busy_s,
@@ -114,25 +116,29 @@ class Stage:
             except AvatarError as error:
                 log.error("avatar cannot be used", extra={"avatar": avatar_id, "reason": str(error)})
         await self.monitor.__aenter__()
-        self._guessing = asyncio.create_task(self._guess(loaded), name="guess")
+        self._preparing = asyncio.create_task(self._prepare(loaded), name="prepare")
         return self
 
-    async def _guess(self, avatars: Sequence[LoadedAvatar]) -> None:
-        """What a session is likely to cost; the server is ready meanwhile."""
+    async def _prepare(self, avatars: Sequence[LoadedAvatar]) -> None:
+        """Finds out what a session is likely to cost, and rehearses; the server is ready meanwhile."""
         for avatar in avatars:
             if guess := await asyncio.to_thread(_guessed_costs, avatar, self.catalogue.at_once, self._cores):
                 self.monitor.expect(guess)
                 break
+        for avatar in avatars:
+            size = size_of_quality(USUAL_QUALITY, avatar.bundle.size)
+            self._rehearsals.begin(await asyncio.to_thread(avatar.sizes.at, size))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._guessing.cancel()
-        await asyncio.gather(self._guessing, return_exceptions=True)
+        self._preparing.cancel()
+        await asyncio.gather(self._preparing, return_exceptions=True)
         await self.monitor.__aexit__(kind, error, trace)
         await asyncio.to_thread(self._inference.__exit__, kind, error, trace)
         await asyncio.to_thread(self._encoders.shutdown, cancel_futures=True)
         await asyncio.to_thread(self._loaders.shutdown, cancel_futures=True)
+        await asyncio.to_thread(self._rehearsals.close)
 
     def known_avatars(self) -> Collection[str]:
         return [summary.id for summary in self.catalogue.summaries()]
@@ -144,7 +150,9 @@ class Stage:
         load = partial(self.catalogue.load, request.avatar_id, at_once=1)
         loaded = await loop.run_in_executor(self._loaders, load)
         options = SessionOptions(
-            self._settings.lead_ms, self._settings.max_backlog_s, Manner(after_speech=self._settings.after_speech)
+            self._settings.lead_ms,
+            backlog_s=self._settings.max_backlog_s,
+            manner=Manner(after_speech=self._settings.after_speech),
         )
 
         def emit(event: Event) -> None:
@@ -173,6 +181,7 @@ class Stage:
             on_token=lambda token: self._renew_token(session_id, token),
             compositor=compositor,
         )
+        self._rehearsals.begin(compositor)
         self.monitor.join(session)
         return session
 

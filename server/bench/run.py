@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import psutil
 
 from avatar.audio import Pcm
+from avatar.compositor import Compositor
 from avatar.geometry import Size
 from avatar.timeline import Timeline
 from models.loading import LoadedAvatar
@@ -19,6 +20,7 @@ from server.bench.speaker import Speaker
 from server.bench.stages import CpuByStage, NetworkTimes
 from server.inference import Inference
 from server.pacing import MonotonicClock
+from server.rehearsals import rehearse
 from server.session import SAMPLE_RATE, Session, SessionOptions
 
 WARM_UP_S = 2.0
@@ -58,7 +60,7 @@ async def run(
     ``progress`` is told how many seconds are over, and of how many. Each session has a seed of its own, from the first.
     """
     bundle = subject.avatar.bundle
-    compositor = await asyncio.to_thread(subject.avatar.sizes.at, subject.size)
+    compositor = await asyncio.to_thread(_ready, subject)
     figures, timeline = Figures(n_sessions, str(subject.size)), Timeline(bundle.fps, SAMPLE_RATE)
     async with audience:
         with Inference(subject.n_threads, subject.max_batch) as inference:
@@ -92,6 +94,13 @@ async def run(
                 for session in sessions:
                     session.stop()
     return figures
+
+
+def _ready(subject: Subject) -> Compositor:
+    """What makes the pictures, once all is made ready that a server makes ready as soon as it can."""
+    compositor = subject.avatar.sizes.at(subject.size)
+    rehearse(compositor)
+    return compositor
 
 
 async def _on_air(sessions: list[Session]) -> None:

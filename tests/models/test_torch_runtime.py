@@ -1,4 +1,4 @@
-"""The shipped networks in torch, as a CUDA host runs them, against the same files in OpenVINO."""
+"""The shipped networks in torch, as a CUDA host runs them, against the same files in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from models.making.mouth.export import export_halves
 from models.manifest import read_manifest
 from models.nets.mouth_renderer import MouthRenderer
 from models.renderers import LOOK, PAINT
-from models.runtimes.openvino import OpenVinoNetwork
+from models.runtimes.onnx import OnnxNetwork
 from models.runtimes.torch import TorchNetwork
 
 AVA = EMBEDDED / "ava"
@@ -63,13 +63,13 @@ def with_unet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", [LOOK, PAINT])
-def test_torch_draws_with_a_unet_what_openvino_draws(with_unet: Path, name: str) -> None:
-    test_torch_gives_what_openvino_gives(with_unet / name)
+def test_torch_draws_with_a_unet_what_onnx_runtime_draws(with_unet: Path, name: str) -> None:
+    test_torch_gives_what_onnx_runtime_gives(with_unet / name)
 
 
 @NETWORKS
-def test_torch_gives_what_openvino_gives(path: Path) -> None:
-    one, other = TorchNetwork(path, precision="f32"), OpenVinoNetwork(path, precision="f32")
+def test_torch_gives_what_onnx_runtime_gives(path: Path) -> None:
+    one, other = TorchNetwork(path, precision="f32"), OnnxNetwork(path, precision="f32")
     assert one.inputs == other.inputs
     inputs = inputs_of(one, 3)
     left, right = one.run(inputs), other.run(inputs)
@@ -106,7 +106,7 @@ def test_a_network_that_makes_something_else_is_refused(tmp_path: Path) -> None:
 
 @NETWORKS
 def test_a_batch_larger_than_any_that_is_ready_runs_in_parts(path: Path) -> None:
-    network, exact = TorchNetwork(path, precision="f32"), OpenVinoNetwork(path, precision="f32")
+    network, exact = TorchNetwork(path, precision="f32"), OnnxNetwork(path, precision="f32")
     for n in (19, 2):  # the second fills buffers up that the first has left full
         inputs = inputs_of(network, n)
         here, there = network.run(inputs), exact.run(inputs)
@@ -155,7 +155,7 @@ def on_cuda() -> None:
 @NETWORKS
 @pytest.mark.parametrize("n", [1, 3, 19])
 def test_on_cuda_in_half_precision_answers_stay_close(path: Path, n: int) -> None:
-    fast, exact = TorchNetwork(path), OpenVinoNetwork(path, precision="f32")
+    fast, exact = TorchNetwork(path), OnnxNetwork(path, precision="f32")
     inputs = inputs_of(fast, n)
     left, right = fast.run(inputs), exact.run(inputs)
     for name in left.keys() - {"visemes"}:

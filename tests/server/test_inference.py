@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -114,6 +115,35 @@ async def test_what_would_be_late_waits_for_what_can_be_in_time() -> None:
         model.gate.set()
         await asyncio.gather(first, *answers)
     assert model.batches == [[0], [4, 2], [1, 3]]
+
+
+async def test_what_is_not_urgent_waits_until_a_batch_is_full() -> None:
+    model, hour_ns = Counting(), 3600 * 10**9
+    with Inference(max_batch=3, now_ns=lambda: 0) as inference:
+        answers = [inference.draw(model, job(i), composed, hour_ns * i) for i in (1, 2)]
+        await asyncio.sleep(0.05)
+        assert model.batches == []
+        answers.append(inference.draw(model, job(3), composed, hour_ns * 3))
+        await asyncio.gather(*answers)
+    assert model.batches == [[1, 2, 3]]
+
+
+async def test_what_is_not_urgent_waits_until_it_is() -> None:
+    model, comfort_ns = Counting(), 100_000_000
+    began = time.monotonic_ns()
+    with Inference(comfort_ns=comfort_ns) as inference:
+        await inference.draw(model, job(1), composed, began + comfort_ns + 50_000_000)
+    assert time.monotonic_ns() - began >= 50_000_000
+
+
+async def test_something_urgent_waits_for_nothing_and_leaves_what_is_due_much_later() -> None:
+    model, hour_ns = Counting(), 3600 * 10**9
+    with Inference(now_ns=lambda: 0) as inference:
+        later = inference.draw(model, job(1), composed, hour_ns)
+        await asyncio.sleep(0.05)
+        await inference.draw(model, job(2), composed, 1)
+        assert model.batches == [[2]]
+        later.cancel()
 
 
 async def test_avatars_are_heard_together_and_painted_apart() -> None:

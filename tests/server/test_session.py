@@ -20,7 +20,7 @@ from avatar.cues import Behaviour, Block, Perform
 from avatar.pictures import Rgb, to_rgb
 from avatar.timeline import Timeline
 from models.loading import Catalogue, LoadedAvatar
-from server.inference import Inference
+from server.inference import NEVER_NS, Inference
 from server.pacing import MonotonicClock
 from server.publisher import RenderedFrame
 from server.publishers.recording import RecordingPublisher
@@ -95,7 +95,7 @@ async def on_air(
     collector = collector or Collector()
     events: list[Event] = []
     shown: list[Shown] = []
-    with Inference() as inference:
+    with Inference(comfort_ns=NEVER_NS) as inference:
         clock = JumpingClock(lambda: not inference.idle)
         session = Session(
             "s", loaded.bundle, loaded.model, inference, [collector], clock, options, events.append, shown.append
@@ -194,6 +194,27 @@ async def test_the_first_sound_is_published_within_70_ms_of_its_arrival(loaded: 
     assert max(waits) <= 70
 
 
+async def test_pictures_are_drawn_further_ahead_while_more_speech_waits(loaded: LoadedAvatar) -> None:
+    options = SessionOptions()
+    async with on_air(loaded) as show:
+        show.session.hear(voice(2), "e")
+        show.session.end_speech()
+        await show.until(lambda: "speak_ended" in show.names())
+    ahead_ms = [40 * shown.spare for shown in show.shown if shown.spare is not None and shown.frame.sound.any()]
+    assert max(ahead_ms) == options.most_lead_ms
+    assert max(ahead_ms[-2:]) == options.lead_ms
+
+
+async def test_speech_that_comes_as_it_is_spoken_is_not_drawn_ahead_of_it(loaded: LoadedAvatar) -> None:
+    async with on_air(loaded) as show:
+        for start in range(0, SAMPLE_RATE, FRAME):
+            show.session.hear(voice(1)[start : start + FRAME], "e")
+            await show.wait_ms(40)
+        show.session.end_speech()
+        await show.until(lambda: "speak_ended" in show.names())
+    assert max(40 * shown.spare for shown in show.shown if shown.spare is not None) <= SessionOptions().lead_ms
+
+
 async def test_the_mouth_moves_with_the_speech_and_rests_in_silence(loaded: LoadedAvatar) -> None:
     async with on_air(loaded) as show:
         await show.wait_ms(500)
@@ -251,7 +272,7 @@ async def test_twenty_interruptions_can_be_heard_and_seen_in_the_recording(
     film = tmp_path / "film.mp4"
     timeline = Timeline(bundle.fps, SAMPLE_RATE)
     recording = RecordingPublisher(film, bundle.size, timeline, crf=12, pictures_held_s=1000)
-    with Inference() as inference:
+    with Inference(comfort_ns=NEVER_NS) as inference:
         clock = JumpingClock(lambda: not inference.idle)
         events: list[Event] = []
         session = Session(
@@ -378,7 +399,7 @@ async def test_who_was_held_up_can_be_interrupted(loaded: LoadedAvatar) -> None:
 async def test_a_late_picture_is_repeated_and_the_sound_goes_out_in_time(loaded: LoadedAvatar) -> None:
     model, pcm = StuckModel(loaded), voice(1)
     collector, shown = Collector(), list[Shown]()
-    with Inference() as inference:
+    with Inference(comfort_ns=NEVER_NS) as inference:
         clock = JumpingClock()
         session = Session("s", loaded.bundle, model, inference, [collector], clock, on_shown=shown.append)
         async with asyncio.TaskGroup() as tasks:
@@ -416,7 +437,7 @@ class SlowModel(StuckModel):
 async def test_pictures_that_are_always_late_are_still_shown(loaded: LoadedAvatar) -> None:
     model = SlowModel(loaded)
     collector, shown = Collector(), list[Shown]()
-    with Inference() as inference:
+    with Inference(comfort_ns=NEVER_NS) as inference:
         drawing = threading.Event()
         clock = JumpingClock(drawing.is_set)
         session = Session("s", loaded.bundle, model, inference, [collector], clock, on_shown=shown.append)
@@ -444,7 +465,7 @@ async def test_pictures_that_are_always_late_are_still_shown(loaded: LoadedAvata
 
 
 async def test_a_session_whose_publishers_are_still_joining_can_be_interrupted_and_told(loaded: LoadedAvatar) -> None:
-    with Inference() as inference:
+    with Inference(comfort_ns=NEVER_NS) as inference:
         session = Session("s", loaded.bundle, loaded.model, inference, [], MonotonicClock())
         session.hear(voice(0.5), "e")
         session.interrupt("stop")
@@ -454,7 +475,7 @@ async def test_a_session_whose_publishers_are_still_joining_can_be_interrupted_a
 
 async def test_publishers_are_left_when_a_session_is_cancelled(loaded: LoadedAvatar) -> None:
     collector = Collector()
-    with Inference() as inference:
+    with Inference(comfort_ns=NEVER_NS) as inference:
         clock = JumpingClock()
         session = Session("s", loaded.bundle, loaded.model, inference, [collector], clock)
         async with asyncio.TaskGroup() as tasks:
@@ -503,7 +524,7 @@ class Counter(Collector):
 
 async def test_sessions_keep_a_common_beat_whenever_they_begin(loaded: LoadedAvatar) -> None:
     moments: set[int] = set()
-    with Inference() as inference:
+    with Inference(comfort_ns=NEVER_NS) as inference:
         clock = JumpingClock(lambda: not inference.idle)
 
         def note(shown: Shown) -> None:

@@ -14,7 +14,7 @@ from avatar.audio import Pcm
 from avatar.cues import Behaviour, Block, Moment, Perform
 from avatar.timeline import Timeline
 from models.loading import Catalogue, LoadedAvatar
-from server.inference import Inference
+from server.inference import NEVER_NS, Inference
 from server.publisher import Publisher
 from server.publishers.recording import RecordingPublisher
 from server.session import SAMPLE_RATE, Event, Session, SessionOptions
@@ -65,7 +65,7 @@ async def test_speech_is_told_within_a_frame_of_what_the_recording_sounds(loaded
     rng, film = random.Random(5), tmp_path / "film.mp4"
     timeline = Timeline(loaded.bundle.fps, SAMPLE_RATE)
     publishers: list[Publisher] = [RecordingPublisher(film, loaded.bundle.size, timeline, pictures_held_s=1000)]
-    with Inference() as inference:
+    with Inference(comfort_ns=NEVER_NS) as inference:
         clock = JumpingClock(lambda: not inference.idle)
         told = Told(clock)
         session = Session("s", loaded.bundle, loaded.model, inference, publishers, clock, emit=told)

@@ -1,0 +1,36 @@
+"""What sessions are likely to show, found out before there are any: what takes work can be made ready for them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from avatar.bundle import AvatarBundle
+from avatar.cues import Direction, Enter
+from avatar.director import Director, Leaving, Manner, Shot
+
+TURNS = 120
+"""What is talked through, each time from the state before it and back: clips are joined where they join best, so that
+after some minutes hardly any crossing is new."""
+
+SPEAKS_S, LISTENS_S = (0.8, 6.0), (0.3, 5.0)
+"""For how long each side of such a conversation speaks."""
+
+
+def crossings(bundle: AvatarBundle, manner: Manner = Manner(), seed: int = 0) -> Iterator[Shot]:
+    """Shots in which clips cross, each once, of conversations that are made up: those that come first, first.
+
+    An avatar is at ease between its answers, or listens. Gestures are left out: they begin wherever they are asked for.
+    """
+    director, known = Director(bundle, manner), set[tuple[str, int, Leaving | None]]()
+    chance = random.Random(seed)  # noqa: S311 - no secrets are made of it
+    for turn in range(TURNS):
+        waits_in = "listen" if turn % 2 and "listen" in bundle.loops else "idle"
+        for speaks, span in ((False, LISTENS_S), (True, SPEAKS_S)):
+            wish = () if speaks else (Enter(waits_in),)
+            for frame in range(round(chance.uniform(*span) * bundle.fps)):
+                shot = director.step(speaks, Direction(states=() if frame else wish))
+                seen = shot.clip, shot.frame, shot.leaving
+                if shot.leaving is not None and seen not in known:
+                    known.add(seen)
+                    yield shot
