@@ -33,6 +33,7 @@ from server.publisher import Publisher
 from server.publishers import factory
 from server.publishers.agora.figures import ChannelFigures
 from server.publishers.agora.publisher import AgoraPublisher, Place, check_place
+from server.publishers.nvenc import nvenc_opens
 from server.publishers.offers import ice_server
 from server.publishers.webrtc import WebRtcPublisher
 from server.rehearsals import Rehearsals
@@ -115,6 +116,7 @@ class Stage:
                 loaded.append(await asyncio.to_thread(_loaded, self.catalogue, avatar_id))
             except AvatarError as error:
                 log.error("avatar cannot be used", extra={"avatar": avatar_id, "reason": str(error)})
+        await asyncio.to_thread(nvenc_opens)
         await self.monitor.__aenter__()
         self._preparing = asyncio.create_task(self._prepare(loaded), name="prepare")
         return self

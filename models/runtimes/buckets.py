@@ -87,6 +87,7 @@ class CudaBucket:
     def __init__(self, compute: Compute, inputs: Sequence[Tensor], lane: Lane, pool: Any) -> None:
         assert lane.stream is not None  # noqa: S101 - a lane on CUDA has one
         self._stream = lane.stream
+        self._compute = compute  # the graph computes with its weights where they are, but does not keep them
         self._given = inputs
         self._rows = [tensor.numpy() for tensor in inputs]
         self._graph = torch.cuda.CUDAGraph()

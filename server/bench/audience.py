@@ -19,6 +19,7 @@ from server.bench.viewers import ViewersProcess
 from server.errors import SettingsError
 from server.publisher import Publisher, RenderedFrame
 from server.publishers import factory
+from server.publishers.nvenc import nvenc_opens
 from server.publishers.viewer import PictureTrack, SoundTrack, Viewer
 from server.publishers.webrtc import WebRtcPublisher
 from server.threads import encoder_threads
@@ -86,6 +87,10 @@ class _Encoded(_Alone):
         super().__init__()
         self._encoders = encoder_threads(cores)
 
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(nvenc_opens)
+        return self
+
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -118,7 +123,7 @@ class _Watched(_Encoded):
 
     async def __aenter__(self) -> Self:
         await self._viewers.__aenter__()
-        return self
+        return await super().__aenter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

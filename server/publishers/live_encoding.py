@@ -17,6 +17,7 @@ from avatar.geometry import Size
 from avatar.pictures import Picture
 from avatar.timeline import FrameTick, Timeline
 from server.publisher import RenderedFrame
+from server.publishers.nvenc import nvenc_opens
 
 VideoCodec = Literal["H264", "VP8"]
 
@@ -51,7 +52,7 @@ class LiveVideoEncoder:
         self._size = size
         self._timeline = timeline
         self._bit_rate = round(BITS_PER_PIXEL * size.width * size.height * timeline.fps)
-        self._setups = list(setups or SETUPS[codec])
+        self._setups = list(setups or setups_of(codec))
         self._context = self._next_context()
         self._n_over = 0
         """Bits that were made beyond the bound and are not made up for."""
@@ -84,7 +85,7 @@ class LiveVideoEncoder:
         return self._n_over > BURST_S * self._bit_rate
 
     def _next_context(self) -> VideoCodecContext:
-        """The next that opens: this machine may have no NVENC, or all that its GPU can do at once may be in use."""
+        """The next that opens: all that a GPU can encode at once may be in use."""
         while True:
             setup = self._setups.pop(0)
             try:
@@ -167,8 +168,14 @@ def _vp8(bit_rate: int) -> VideoCodecContext:
 
 
 X264 = (Setup(_even_h264, keeps_bound=False), Setup(_bounded_h264))
-SETUPS: Mapping[VideoCodec, Sequence[Setup]] = {"H264": (Setup(_nvenc_h264), *X264), "VP8": (Setup(_vp8),)}
-"""How each codec is set up: the first that opens, and what follows where it takes too many bits."""
+NVENC = (Setup(_nvenc_h264),)
+SETUPS: Mapping[VideoCodec, Sequence[Setup]] = {"H264": X264, "VP8": (Setup(_vp8),)}
+"""How each codec is set up on the CPU: the first that opens, and what follows where it takes too many bits."""
+
+
+def setups_of(codec: VideoCodec) -> Sequence[Setup]:
+    """How a codec is set up here, the best way first."""
+    return (*NVENC, *SETUPS[codec]) if codec == "H264" and nvenc_opens() else SETUPS[codec]
 
 
 class LiveSoundEncoder:

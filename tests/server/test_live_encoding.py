@@ -12,10 +12,11 @@ import pytest
 from numpy.typing import NDArray
 
 from avatar.timeline import Timeline
+from server.publishers import nvenc
 from server.publishers.live_encoding import (
     BITS_PER_PIXEL,
+    NVENC,
     PACKET_MS,
-    SETUPS,
     X264,
     LiveEncoder,
     LiveSoundEncoder,
@@ -84,19 +85,27 @@ def test_noise_is_sent_at_a_bounded_rate_before_long() -> None:
 
 
 def test_x264_encodes_where_nvenc_does_not_open() -> None:
-    why_not = nvenc_fails()
     show = Show()
     encoder = LiveVideoEncoder("H264", show.size, show.timeline)
-    assert encoder.name == ("libx264" if why_not else "h264_nvenc")
+    assert encoder.name == ("libx264" if nvenc_fails() else "h264_nvenc")
     packets = [packet for frame in show.frames(10) for packet in encoder.encode(frame.picture, frame.tick, whole=False)]
     assert seen("H264", packets) == list(range(10))
+
+
+def test_whether_nvenc_opens_is_found_out_in_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nvenc, "has_cuda_device", lambda: True)
+    nvenc.nvenc_opens.cache_clear()
+    try:
+        assert nvenc.nvenc_opens() is (not nvenc_fails())
+    finally:
+        nvenc.nvenc_opens.cache_clear()
 
 
 def test_where_nothing_opens_it_is_said_why() -> None:
     if not nvenc_fails():
         pytest.skip("NVENC opens here")
     with pytest.raises((av.FFmpegError, ValueError), match="h264_nvenc"):
-        LiveVideoEncoder("H264", Show().size, Show().timeline, SETUPS["H264"][:1])
+        LiveVideoEncoder("H264", Show().size, Show().timeline, NVENC)
 
 
 @pytest.mark.parametrize("rate", [16000, 24000, 48000])

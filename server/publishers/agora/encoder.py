@@ -62,6 +62,10 @@ ENCODERS: Mapping[str, Sequence[tuple[str, Callable[[int], dict[str, str]]]]] = 
 """FFmpeg's encoders for each codec, best first: the first that opens is used. AV1 takes a GPU to be done in time."""
 
 
+_missing: dict[str, str] = {}
+"""Why an encoder does not open in this process: to try one again would take half a second, with each new rate."""
+
+
 class PictureEncoder:
     """Encodes I420 pictures one by one, each into one packet.
 
@@ -102,8 +106,9 @@ class PictureEncoder:
         return [Encoded(bytes(packet), packet.is_keyframe) for packet in self._context.encode(frame)]
 
     def _open(self) -> tuple[str, VideoCodecContext]:
-        failures = []
         for name, options in ENCODERS[self._codec]:
+            if name in _missing:
+                continue
             try:
                 context = av.CodecContext.create(name, "w")
                 assert isinstance(context, VideoCodecContext)  # noqa: S101 - the names are of video encoders
@@ -117,7 +122,8 @@ class PictureEncoder:
                 context.options = options(self.bit_s)
                 context.open()
             except (av.FFmpegError, ValueError) as error:  # ValueError: PyAV was built without it
-                failures.append(f"{name}: {error}")
+                _missing[name] = str(error)
             else:
                 return name, context
-        raise NoEncoder(f"no encoder for {self._codec} opens here ({'; '.join(failures)})")
+        failures = "; ".join(f"{name}: {_missing[name]}" for name, _ in ENCODERS[self._codec])
+        raise NoEncoder(f"no encoder for {self._codec} opens here ({failures})")
