@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 
 from avatar.bundle import AvatarBundle
@@ -16,19 +15,22 @@ after some minutes hardly any crossing is new."""
 SPEAKS_S, LISTENS_S = (0.8, 6.0), (0.3, 5.0)
 """For how long each side of such a conversation speaks."""
 
+GOLDEN = (5**0.5 - 1) / 2
+"""Its multiples, less whole numbers, are spread evenly from the first on: what chance would do, without it."""
 
-def crossings(bundle: AvatarBundle, manner: Manner = Manner(), seed: int = 0) -> Iterator[Shot]:
+
+def crossings(bundle: AvatarBundle, manner: Manner = Manner()) -> Iterator[Shot]:
     """Shots in which clips cross, each once, of conversations that are made up: those that come first, first.
 
     An avatar is at ease between its answers, or listens. Gestures are left out: they begin wherever they are asked for.
     """
     director, known = Director(bundle, manner), set[tuple[str, int, Leaving | None]]()
-    chance = random.Random(seed)  # noqa: S311 - no secrets are made of it
     for turn in range(TURNS):
         waits_in = "listen" if turn % 2 and "listen" in bundle.loops else "idle"
-        for speaks, span in ((False, LISTENS_S), (True, SPEAKS_S)):
+        for speaks, (shortest, longest) in ((False, LISTENS_S), (True, SPEAKS_S)):
             wish = () if speaks else (Enter(waits_in),)
-            for frame in range(round(chance.uniform(*span) * bundle.fps)):
+            seconds = shortest + (longest - shortest) * ((2 * turn + speaks) * GOLDEN % 1)
+            for frame in range(round(seconds * bundle.fps)):
                 shot = director.step(speaks, Direction(states=() if frame else wish))
                 seen = shot.clip, shot.frame, shot.leaving
                 if shot.leaving is not None and seen not in known:

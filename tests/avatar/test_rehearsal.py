@@ -34,4 +34,4 @@ def test_most_of_what_a_conversation_crosses_was_rehearsed(ava: AvatarBundle) ->
         for speaks in (True, False):
             shots = [director.step(speaks) for _ in range(chance.randint(15, 150))]
             crossed += [shot for shot in shots if shot.leaving]
-    assert sum(seen(shot) in known for shot in crossed) > 0.8 * len(crossed)
+    assert sum(seen(shot) in known for shot in crossed) > 0.75 * len(crossed)
