@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -89,7 +90,11 @@ class Framing:
             new[shown.rows, shown.columns] = cv2.resize(old[kept.rows, kept.columns], size, interpolation=filter_)
 
 
-def framed(bundle: AvatarBundle, framing: Framing) -> AvatarBundle:
+OfEach = Callable[[Callable[[Clip], Clip], Iterable[Clip]], Iterable[Clip]]
+"""What ``map`` does; that of a pool of threads does it for several at a time."""
+
+
+def framed(bundle: AvatarBundle, framing: Framing, of_each: OfEach = map) -> AvatarBundle:
     """The avatar with its footage framed once and for all, so that no picture of it need be.
 
     The face crops and the mask, which belong to the network and not to the picture, are shared with ``bundle``.
@@ -98,7 +103,7 @@ def framed(bundle: AvatarBundle, framing: Framing) -> AvatarBundle:
     def framed_clip(clip: Clip) -> Clip:
         return replace(clip, frames=framing.apply_to_all(clip.frames), faces=framing.faces(clip.faces))
 
-    clips = {name: framed_clip(clip) for name, clip in bundle.clips.items()}
+    clips = dict(zip(bundle.clips, of_each(framed_clip, bundle.clips.values()), strict=True))
     return replace(bundle, size=framing.size, clips=clips)
 
 

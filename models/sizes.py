@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 
 from avatar.bundle import AvatarBundle
 from avatar.compositor import CROSSINGS_BYTES, Compositor
@@ -39,10 +40,13 @@ class Sizes:
             others = list(self._in_use.values())
         return self._own.n_bytes + sum(compositor.n_bytes for compositor in others)
 
-    def at(self, size: Size) -> Compositor:
+    def at(self, size: Size, at_once: int = 1) -> Compositor:
         """What makes its pictures at ``size``. Blocks where the footage has to be resized, once for all who ask.
 
         ``ava`` takes about 0.4 ms for each of its 464 frames at 480x480.
+
+        Args:
+            at_once: clips that are resized at a time.
         """
         framing = Framing.of(self._own.bundle, size)
         if framing is None:
@@ -50,7 +54,7 @@ class Sizes:
         found = self._found(size)
         if found is None:
             with self._making:
-                found = self._found(size) or self._made(framing)
+                found = self._found(size) or self._made(framing, at_once)
         return found
 
     def _found(self, size: Size) -> Compositor | None:
@@ -60,11 +64,12 @@ class Sizes:
                 self._keep(size, found)
             return found
 
-    def _made(self, framing: Framing) -> Compositor:
+    def _made(self, framing: Framing, at_once: int) -> Compositor:
         size = framing.size
         if not self._makes_room(self._most(size)):
             return self._own.through(framing)
-        made = Compositor(framed(self._own.bundle, framing))
+        with ThreadPoolExecutor(at_once, "sizes") as pool:
+            made = Compositor(framed(self._own.bundle, framing, pool.map))
         with self._lock:
             self._keep(size, made)
         return made

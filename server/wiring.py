@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from weakref import WeakValueDictionary
 
 from avatar.bundle import AvatarBundle
@@ -35,7 +36,6 @@ from server.publishers.agora.figures import ChannelFigures
 from server.publishers.agora.publisher import AgoraPublisher, Place, check_place
 from server.publishers.nvenc import nvenc_opens
 from server.publishers.offers import ice_server
-from server.publishers.webrtc import WebRtcPublisher
 from server.rehearsals import Rehearsals
 from server.serving import AvatarServer
 from server.session import SAMPLE_RATE, Event, Session, SessionOptions, Shown
@@ -46,6 +46,9 @@ from server.threads import LOADING, encoder_threads, giving_way
 from server.tokens import new_api_key
 from server.video_size import size_of_quality, video_size
 from server.whep import whep_routes
+
+if TYPE_CHECKING:  # it takes a sixth of all imports, and only those who publish so need it
+    from server.publishers.webrtc import WebRtcPublisher
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +102,8 @@ class Stage:
             is_binding=settings.overload == "avoided",
             cores=self._cores,
         )
+        if "webrtc" in settings.publishers:
+            import_module("server.publishers.webrtc")  # now, and not when the first session begins
         self._publishers: Mapping[str, MakePublisher] = {
             "agora": self._agora,
             "webrtc": self._webrtc,
@@ -208,6 +213,8 @@ class Stage:
         return publisher
 
     def _webrtc(self, opening: Opening) -> WebRtcPublisher:
+        from server.publishers.webrtc import WebRtcPublisher
+
         ice_servers = [ice_server(text) for text in self._settings.ice_servers]
         publisher = WebRtcPublisher(opening.size, opening.timeline, ice_servers=ice_servers, encoders=self._encoders)
         self._watchable[opening.session_id] = publisher
@@ -226,7 +233,7 @@ class Stage:
 
 def _loaded(catalogue: Catalogue, avatar_id: str) -> LoadedAvatar:
     avatar = catalogue.load(avatar_id)
-    avatar.sizes.at(size_of_quality(USUAL_QUALITY, avatar.bundle.size))
+    avatar.sizes.at(size_of_quality(USUAL_QUALITY, avatar.bundle.size), n_cores())
     return avatar
 
 
