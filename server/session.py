@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from avatar.audio import AudioChunk, Pcm, faded_out
@@ -186,14 +186,22 @@ class Session:
         self._performance.end_speech()
 
     def interrupt(self, event_id: str = "") -> None:
-        """Stops speaking at once: sound fades within 10 ms of the next frame, the mouth closes over three frames."""
+        """Stops speaking at once: sound fades within 10 ms of the next frame, the mouth closes in three after it."""
         self._plan_ahead()
-        if self._rendering and self._rendering[0].plan.utterance:
+        next_up = self._rendering.popleft() if self._rendering else None
+        if next_up and next_up.plan.utterance:
             n_fade = FADE_MS * self.sample_rate // 1000
-            self._fade = (self._next_shown, faded_out(self._rendering[0].plan.sound, n_fade))
+            self._fade = (self._next_shown, faded_out(next_up.plan.sound, n_fade))
         self._withdraw()
-        self._performance.interrupt(self._next_shown)
-        self._next_planned = self._next_shown
+        # For another picture of the next frame there may be no time left; where it is drawn already, it is shown.
+        kept = next_up if next_up and self._finished(next_up.picture) is not None else None
+        self._next_planned = self._next_shown + (kept is not None)
+        self._performance.interrupt(self._next_planned)
+        if kept:
+            told = replace(kept.plan, turn=self._performance.turn, utterance=None, n_speech=0, begins=False, ends=False)
+            self._rendering.append(replace(kept, plan=told))
+        elif next_up and isinstance(next_up.picture, asyncio.Future):
+            next_up.picture.cancel()
         for publisher in self._publishers:
             publisher.flush()
         if self._utterance:

@@ -434,6 +434,33 @@ class SlowModel(StuckModel):
         return patches
 
 
+async def test_an_interruption_shows_the_next_picture_if_it_has_been_drawn(loaded: LoadedAvatar) -> None:
+    model = StuckModel(loaded)
+    collector, shown = Collector(), list[Shown]()
+    model.gate.set()
+    with Inference(comfort_ns=NEVER_NS) as inference:
+        clock = JumpingClock(lambda: model.gate.is_set() and not inference.idle)
+        session = Session("s", loaded.bundle, model, inference, [collector], clock, on_shown=shown.append)
+        async with asyncio.TaskGroup() as tasks:
+            time = tasks.create_task(clock.run())
+            running = tasks.create_task(session.run())
+            session.hear(voice(2), "e")
+            await clock.sleep_until(1000 * MS)
+            model.gate.clear()  # from now on there is no time to draw anything
+            n_before = len(shown)
+            session.interrupt("stop")
+            await clock.sleep_until(1200 * MS)
+            model.gate.set()
+            session.stop()
+            await running
+            time.cancel()
+    first, *others = shown[n_before:]
+    assert first.frame.sound.any(), "it fades"
+    assert first.frame.turn == others[0].frame.turn == 1
+    assert not first.repeated
+    assert [one.repeated for one in others[:2]] == [True, True]
+
+
 async def test_pictures_that_are_always_late_are_still_shown(loaded: LoadedAvatar) -> None:
     model = SlowModel(loaded)
     collector, shown = Collector(), list[Shown]()
