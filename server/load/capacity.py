@@ -13,11 +13,12 @@ from server.load.costs import Costs
 from server.load.levels import Level, Levels
 from server.load.reading import Reading
 
-FULL = 0.85
-"""Share of cores and threads that may be in use when every session speaks."""
+FULL = 0.75
+"""Share of cores and threads that may be in use when every session speaks. What is left is for a moment in which many
+do what costs most, and for a host whose cores are slower at times."""
 
-LEAST_SPARE = 0.25
-"""Share of a frame's time that must be left when pictures are finished, in all but a tenth of them."""
+LEAST_SPARE = 1.0
+"""Frames' times that must be left when pictures are finished, in all but a tenth of them."""
 
 LOOKS_BACK_S = 3.0
 """Seconds of pictures that this is judged by."""
@@ -98,7 +99,7 @@ class Capacity:
         spare = [left for one in self._recent for left in one.spare]
         if spare and (least := float(np.percentile(spare, 10))) < LEAST_SPARE:
             return Refusal(
-                f"pictures are finished {100 * least:.0f} % of a frame before their time", seconds(LOOKS_BACK_S)
+                f"pictures are finished {least:.1f} frames before their time", seconds(LOOKS_BACK_S)
             )
         return None
 

@@ -38,10 +38,10 @@ def new(cost: float = 0.2) -> Capacity:
 
 def test_before_anybody_spoke_the_guess_decides_and_it_is_worth_asking_again_soon() -> None:
     capacity = new(cost=0.2)
-    assert [capacity.admits(n) for n in range(6)] == [True] * 4 + [False] * 2
-    refusal = capacity.refusal(4)
+    assert [capacity.admits(n) for n in range(6)] == [True] * 3 + [False] * 3
+    refusal = capacity.refusal(3)
     assert refusal
-    assert "100 % of the cores" in refusal.reason
+    assert "80 % of the cores" in refusal.reason
     assert refusal.retry_after_s == SOON_S
 
 
@@ -57,7 +57,7 @@ def test_what_sessions_cost_is_measured_while_some_speak_and_others_are_quiet() 
 
 def test_as_many_fit_as_may_all_speak_at_once_however_many_do_now() -> None:
     capacity = fed(fed(new(), at_work(quiet=1, speaking=3), for_s=60), at_work(quiet=4, speaking=1))
-    assert capacity.fits in (13, 14)  # FULL / 0.06 is 14.2
+    assert capacity.fits in (12, 13)  # FULL / 0.06 is 12.5
     assert capacity.admits(capacity.fits - 1)
     assert not capacity.admits(capacity.fits)
 
@@ -66,8 +66,8 @@ def test_the_scarcest_thing_decides() -> None:
     capacity = Capacity({CORES: 0.1, LOOP: 0.1})
     for _ in range(100):
         capacity.read(Reading(STEP_S, 0, 4, {CORES: 0.04, LOOP: 0.4}))
-    assert capacity.fits == 8
-    refusal = capacity.refusal(8)
+    assert capacity.fits == 7
+    refusal = capacity.refusal(7)
     assert refusal
     assert LOOP in refusal.reason
 
@@ -118,7 +118,7 @@ def test_pictures_that_are_finished_late_keep_others_out_before_anybody_suffers(
     assert capacity.level is Level.FULL
     refusal = capacity.refusal(4)
     assert refusal
-    assert "20 % of a frame" in refusal.reason
+    assert "finished 0.2 frames before" in refusal.reason
     assert fed(capacity, at_work(0, 4), for_s=3).admits(4)
 
 
