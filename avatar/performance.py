@@ -155,13 +155,29 @@ class Performance:
         self._speech.interrupt()
         self._after_end = False
         while self._past and self._past[-1].index >= next_index:
-            step = self._past.pop()
-            self._director.state = step.director
-            self._mouth = step.mouth
-            self._schedule.take_back(step.score, step.news)
-            speaks = speaks or step.speaks
+            speaks = self._take_back() or speaks
         if speaks:
             self._schedule.interrupt()
+
+    def take_back_silence(self, next_index: int) -> int:
+        """Forgets plans in which nobody speaks, from the latest back to that of frame ``next_index``: something came.
+
+        Returns:
+            How many: so many frames will be planned anew.
+        """
+        n = 0
+        while self._past and self._past[-1].index >= next_index and not self._past[-1].speaks:
+            self._take_back()
+            n += 1
+        return n
+
+    def _take_back(self) -> bool:
+        """Goes back to before the latest step; whether somebody spoke in it."""
+        step = self._past.pop()
+        self._director.state = step.director
+        self._mouth = step.mouth
+        self._schedule.take_back(step.score, step.news)
+        return step.speaks
 
     def enter(self, state: str) -> None:
         """Asks for a state; it is entered at the next step.

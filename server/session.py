@@ -35,8 +35,9 @@ SAMPLE_RATE = 48_000
 """Of all published sound, in hertz: what WebRTC's Opus, AAC and Agora take as it is."""
 
 FADE_MS = 10
-QUIET_LEAD_MS = 30
-"""How far ahead frames are planned while nobody speaks: little, so that speech starts soon after it arrives."""
+SOONEST_MS = 40
+"""Frames due later than this from now are planned anew when speech or a wish arrives in silence, so that it is answered
+soon: there is time to draw them."""
 
 KEPT_MS = 200
 """Of the speech that waits: so much is planned no earlier than it must be, so that the next piece is in time."""
@@ -57,7 +58,7 @@ class SessionOptions:
     """How a session works.
 
     Attributes:
-        lead_ms: how far ahead of the clock frames are rendered during speech, at least.
+        lead_ms: how far ahead of the clock frames are rendered, at least.
         most_lead_ms: and at most, where so much speech is there.
         backlog_s: seconds of speech that may wait.
         manner: how the body is directed.
@@ -180,6 +181,7 @@ class Session:
         if not self._performance.n_waiting:
             self._heard_ns = self._clock.now_ns()
         self._performance.hear(AudioChunk(pcm, self._performance.turn, event_id))
+        self._plan_silence_anew()
 
     def end_speech(self, event_id: str = "") -> None:
         """What was heard so far is a complete utterance."""
@@ -218,10 +220,12 @@ class Session:
             UnknownState: it does not have it.
         """
         self._performance.enter(state)
+        self._plan_silence_anew()
 
     def perform(self, block: Block) -> None:
         """Asks for behaviours, whose seconds count from now; what cannot be done is ignored, with an event."""
         reception = self._performance.perform(block, self._next_shown)
+        self._plan_silence_anew()
         for refusal in reception.refused:
             self.emit(refused_event(refusal, block.event_id))
         for happening in reception.ignored:
@@ -295,10 +299,19 @@ class Session:
     def _due_ns(self, index: int) -> int:
         return self._origin_ns + self.timeline.start_ns(index)
 
+    def _plan_silence_anew(self) -> None:
+        soonest_ns, index = self._clock.now_ns() + SOONEST_MS * NS_PER_MS, self._next_shown
+        while index < self._next_planned and self._due_ns(index) < soonest_ns:
+            index += 1
+        for _ in range(self._performance.take_back_silence(index)):
+            rendering = self._rendering.pop()
+            if isinstance(rendering.picture, asyncio.Future):
+                rendering.picture.cancel()
+            self._next_planned -= 1
+        self._plan_ahead()
+
     def _lead_ns(self) -> int:
         """Speech that is there already is used to draw ahead of a moment in which there is too much to do."""
-        if not self._performance.busy:
-            return QUIET_LEAD_MS * NS_PER_MS
         waiting_ms = 1000 * self._performance.n_waiting // self.sample_rate
         lead_ms = max(self._options.lead_ms, min(self._options.most_lead_ms, waiting_ms - KEPT_MS))
         return lead_ms * NS_PER_MS

@@ -27,6 +27,7 @@ from server import logs
 from server.app import create_app, opens, with_secret
 from server.avatar_routes import avatar_operations
 from server.inference import Inference, threads_for
+from server.interpreter import collect_again, keep_time
 from server.load.monitor import Monitor
 from server.metrics import FrameCounts, Metrics
 from server.pacing import MonotonicClock
@@ -123,6 +124,7 @@ class Stage:
                 log.error("avatar cannot be used", extra={"avatar": avatar_id, "reason": str(error)})
         await asyncio.to_thread(nvenc_opens)
         await self.monitor.__aenter__()
+        keep_time()
         self._preparing = asyncio.create_task(self._prepare(loaded), name="prepare")
         return self
 
@@ -139,6 +141,7 @@ class Stage:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        collect_again()
         self._preparing.cancel()
         await asyncio.gather(self._preparing, return_exceptions=True)
         await self.monitor.__aexit__(kind, error, trace)

@@ -19,6 +19,7 @@ from server.bench.figures import Figures
 from server.bench.speaker import Speaker
 from server.bench.stages import CpuByStage, NetworkTimes
 from server.inference import Inference
+from server.interpreter import keep_time
 from server.pacing import MonotonicClock
 from server.rehearsals import rehearse
 from server.session import SAMPLE_RATE, Session, SessionOptions
@@ -100,6 +101,7 @@ def _ready(subject: Subject) -> Compositor:
     """What makes the pictures, once all is made ready that a server makes ready as soon as it can."""
     compositor = subject.avatar.sizes.at(subject.size)
     rehearse(compositor)
+    keep_time()
     return compositor
 
 

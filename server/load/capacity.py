@@ -98,9 +98,7 @@ class Capacity:
             return Refusal(reason, LATER_S if next_end_s is None else seconds(next_end_s))
         spare = [left for one in self._recent for left in one.spare]
         if spare and (least := float(np.percentile(spare, 10))) < LEAST_SPARE:
-            return Refusal(
-                f"pictures are finished {least:.1f} frames before their time", seconds(LOOKS_BACK_S)
-            )
+            return Refusal(f"pictures are finished {least:.1f} frames before their time", seconds(LOOKS_BACK_S))
         return None
 
     def admits(self, n_sessions: int) -> bool:

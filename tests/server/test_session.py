@@ -181,7 +181,7 @@ async def test_frames_come_in_order_one_a_tick_each_with_its_sound(loaded: Loade
     assert [(one.frame.tick.index, one.repeated, one.lateness_ns) for one in show.shown if one.late] == []
 
 
-async def test_the_first_sound_is_published_within_70_ms_of_its_arrival(loaded: LoadedAvatar) -> None:
+async def test_the_first_sound_is_published_within_80_ms_of_its_arrival(loaded: LoadedAvatar) -> None:
     waits = []
     for offset in range(0, 40, 4):
         async with on_air(loaded) as show:
@@ -191,7 +191,7 @@ async def test_the_first_sound_is_published_within_70_ms_of_its_arrival(loaded: 
             await show.until(lambda: "speak_ended" in show.names())
         waits += [shown.waited_ns / MS for shown in show.shown if shown.waited_ns is not None]
     assert len(waits) == 10
-    assert max(waits) <= 70
+    assert max(waits) <= 80
 
 
 async def test_pictures_are_drawn_further_ahead_while_more_speech_waits(loaded: LoadedAvatar) -> None:
