@@ -99,6 +99,11 @@ class _Rendering:
     picture: Picture | asyncio.Future[Picture] | None
     finished_ns: int | None = None
 
+    def cancel(self) -> None:
+        """Nobody needs its picture any more."""
+        if isinstance(self.picture, asyncio.Future):
+            self.picture.cancel()
+
 
 class Session:
     """One avatar performing for one client. All methods belong on the event loop; only ``run`` waits.
@@ -202,8 +207,8 @@ class Session:
         if kept:
             told = replace(kept.plan, turn=self._performance.turn, utterance=None, n_speech=0, begins=False, ends=False)
             self._rendering.append(replace(kept, plan=told))
-        elif next_up and isinstance(next_up.picture, asyncio.Future):
-            next_up.picture.cancel()
+        elif next_up:
+            next_up.cancel()
         for publisher in self._publishers:
             publisher.flush()
         if self._utterance:
@@ -282,8 +287,7 @@ class Session:
     def _withdraw(self) -> None:
         """Nobody needs the pictures any more that were asked for."""
         for rendering in self._rendering:
-            if isinstance(rendering.picture, asyncio.Future):
-                rendering.picture.cancel()
+            rendering.cancel()
         self._rendering.clear()
         self._late.give_up()
 
@@ -304,9 +308,7 @@ class Session:
         while index < self._next_planned and self._due_ns(index) < soonest_ns:
             index += 1
         for _ in range(self._performance.take_back_silence(index)):
-            rendering = self._rendering.pop()
-            if isinstance(rendering.picture, asyncio.Future):
-                rendering.picture.cancel()
+            self._rendering.pop().cancel()
             self._next_planned -= 1
         self._plan_ahead()
 

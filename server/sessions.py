@@ -157,6 +157,14 @@ class Sessions:
             raise SessionNotFound
         return live
 
+    async def settled(self, session_id: str) -> None:
+        """Waits until a session performs, or never will: its start is answered before its avatar has been read.
+
+        Raises:
+            SessionNotFound: as ``get``.
+        """
+        await self.get(session_id).settled.wait()
+
     def admit(self, session_id: str, token: str | None) -> LiveSession:
         """The session that a WebSocket is for; None as its token: it has not come yet.
 

@@ -5,7 +5,7 @@ After draft-ietf-wish-whep. Candidates come complete with the answer, so there i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from starlette.requests import Request
@@ -76,7 +76,9 @@ async def answered(watchable: Watchable, offer: str) -> Answer:
         raise ViewersFull(str(error)) from error
 
 
-def whep_routes(find: Callable[[str], Watchable | None], allowed: Callable[[str, str | None], bool]) -> list[Route]:
+def whep_routes(
+    find: Callable[[str], Awaitable[Watchable | None]], allowed: Callable[[str, str | None], bool]
+) -> list[Route]:
     """The routes ``/whep/{session_id}`` and ``/whep/{session_id}/{viewer_id}``.
 
     Args:
@@ -88,7 +90,7 @@ def whep_routes(find: Callable[[str], Watchable | None], allowed: Callable[[str,
         session_id = request.path_params["session_id"]
         if not allowed(session_id, _token(request)):
             raise InvalidToken
-        watchable = find(session_id)
+        watchable = await find(session_id)
         if watchable is None:
             raise SessionNotFound
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -101,7 +103,7 @@ def whep_routes(find: Callable[[str], Watchable | None], allowed: Callable[[str,
     async def hang_up(request: Request) -> Response:
         """The path itself is the permission: it holds the viewer's secret, and players send it without their token."""
         session_id = request.path_params["session_id"]
-        watchable = find(session_id)
+        watchable = await find(session_id)
         if watchable is None or not await watchable.hang_up(request.path_params["viewer_id"]):
             # Who has no token learns nothing: neither sessions nor viewers can be guessed at.
             raise ViewerNotFound if allowed(session_id, _token(request)) else InvalidToken

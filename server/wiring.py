@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -26,6 +27,7 @@ from models.loading import EMBEDDED, Catalogue, LoadedAvatar, n_cores
 from server import logs
 from server.app import create_app, opens, with_secret
 from server.avatar_routes import avatar_operations
+from server.errors import SessionNotFound
 from server.inference import Inference, threads_for
 from server.interpreter import collect_again, keep_time
 from server.load.monitor import Monitor
@@ -283,13 +285,19 @@ def build_server(settings: Settings, embedded: Path = EMBEDDED) -> AvatarServer:
         RuntimeUnavailable: no library for the networks is installed.
     """
     stage, settings = build_stage(settings, embedded), with_secret(settings)
+
+    async def watchable(session_id: str) -> WebRtcPublisher | None:
+        with suppress(SessionNotFound):
+            await app.state.sessions.settled(session_id)
+        return stage.watchable(session_id)
+
     app = create_app(
         settings,
         stage.open,
         stage.known_avatars,
         resources=[stage],
         operations=avatar_operations(stage.catalogue),
-        extra_routes=[*whep_routes(stage.watchable, lambda *access: opens(app, *access)), *studio_routes()],
+        extra_routes=[*whep_routes(watchable, lambda *access: opens(app, *access)), *studio_routes()],
         metrics=stage.metrics,
         may_start=stage.may_start,
         room=stage.monitor,

@@ -99,13 +99,14 @@ class Desk:
             case ShowAll():
                 return [live.info() for live in sessions.of_owner(order.owner)]
             case Watch():
-                return await answered(self._watchable(order.session_id), order.offer)
+                return await answered(await self._watchable(order.session_id), order.offer)
             case HangUp():
-                return await self._watchable(order.session_id).hang_up(order.viewer_id)
+                return await (await self._watchable(order.session_id)).hang_up(order.viewer_id)
             case ShowFigures():
                 return sessions.metrics.text().decode()
 
-    def _watchable(self, session_id: str) -> Watchable:
+    async def _watchable(self, session_id: str) -> Watchable:
+        await self._sessions.settled(session_id)
         watchable = self._stage.watchable(session_id)
         if watchable is None:
             raise SessionNotFound

@@ -217,7 +217,7 @@ class Workers:
         self._is_draining = True
         await asyncio.gather(*(worker.end() for worker in self._workers))
 
-    def watchable(self, session_id: str) -> Elsewhere | None:
+    async def watchable(self, session_id: str) -> Elsewhere | None:
         """What lets browsers watch a session."""
         entry = self._entries.get(session_id)
         return Elsewhere(entry.worker, session_id) if entry else None

@@ -54,9 +54,11 @@ async def stage(show: Show, max_viewers: int = 8, connect_s: float = 20) -> Asyn
         return JSONResponse(error.body, error.status, error.headers)
 
     async with WebRtcPublisher(show.size, show.timeline, max_viewers=max_viewers, connect_s=connect_s) as publisher:
-        routes = whep_routes(
-            {"one": publisher}.get, lambda session_id, token: session_id in ("one", "gone") and token == TOKEN
-        )
+
+        async def find(session_id: str) -> WebRtcPublisher | None:
+            return {"one": publisher}.get(session_id)
+
+        routes = whep_routes(find, lambda session_id, token: session_id in ("one", "gone") and token == TOKEN)
         async with served(Starlette(routes=routes, exception_handlers={ApiError: refused})) as url:
             yield Stage(publisher, url)
 
