@@ -243,7 +243,7 @@ class Settings:
         600.0, "how much speech may wait in a session; more is refused", _number(1), "a number of seconds from 1"
     )
     lead_ms: int = _setting(
-        80, "how far rendering runs ahead of the clock", _whole(0, 1000), "a whole number from 0 to 1000"
+        80, "how far rendering runs ahead of the clock, at least", _whole(0, 1000), "a whole number from 0 to 1000"
     )
     after_speech: str = _setting("idle", "the state that follows speech", *_one_of("idle", "listen"))
     drain_s: float = _setting(
