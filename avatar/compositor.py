@@ -18,8 +18,8 @@ from avatar.kept import Kept
 from avatar.lipsync import Crop
 from avatar.pictures import Picture, Rgb, planes
 
-CROSSINGS_BYTES = 256 * 2**20
-"""Memory for pictures between two clips: 776 at 480x480, 345 at 720x720. Clips are crossed where they join best, so
+CROSSINGS_BYTES = 128 * 2**20
+"""Memory for pictures between two clips: 388 at 480x480, 172 at 720x720. Clips are crossed where they join best, so
 that sixteen conversations of ``ava`` need no more than 253 in two hours; each takes as long as forty mouths laid on."""
 
 OPAQUE = np.uint16(255)
@@ -93,6 +93,11 @@ class Compositor:
     def is_ready(self, shot: Shot) -> bool:
         """Whether all that is left to be done for the shot's picture is to lay a mouth on it."""
         return shot.leaving is None or self._crossings.get(_seen(shot)) is not None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether for each new picture between two clips an old one goes."""
+        return self._crossings.is_full
 
     def compose(self, shot: Shot, mouth: Rgb | None = None, strength: float = 1.0) -> Picture:
         """The shot's picture with a mouth on it.

@@ -24,6 +24,10 @@ class Kept(Generic[K, V]):
     def __len__(self) -> int:
         return len(self._values)
 
+    @property
+    def is_full(self) -> bool:
+        return len(self._order) >= self._n
+
     def get(self, key: K) -> V | None:
         return self._values.get(key)
 

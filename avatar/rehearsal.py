@@ -8,7 +8,7 @@ from avatar.bundle import AvatarBundle
 from avatar.cues import Direction, Enter
 from avatar.director import Director, Leaving, Manner, Shot
 
-TURNS = 120
+TURNS = 300
 """What is talked through, each time from the state before it and back: clips are joined where they join best, so that
 after some minutes hardly any crossing is new."""
 

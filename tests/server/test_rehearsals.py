@@ -7,6 +7,7 @@ import pytest
 
 from avatar.compositor import Compositor
 from avatar.director import Shot
+from avatar.kept import Kept
 from avatar.pictures import Picture, Rgb
 from avatar.rehearsal import crossings
 from models.loading import Catalogue
@@ -44,6 +45,13 @@ def test_after_a_rehearsal_its_crossings_are_at_hand_and_none_is_made_twice(comp
     assert compositor.n_made == len(shots)
     rehearse(compositor)
     assert compositor.n_made == len(shots)
+
+
+def test_it_is_over_when_no_more_is_kept(compositor: Counting) -> None:
+    compositor._crossings = Kept(5)
+    rehearse(compositor)
+    assert compositor.is_full
+    assert compositor.n_made == 5
 
 
 def test_each_compositor_is_rehearsed_once_in_one_thread_that_gives_way(tiny_avatar: Path) -> None:
