@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
@@ -99,6 +100,14 @@ def test_whether_nvenc_opens_is_found_out_in_another_process(monkeypatch: pytest
         assert nvenc.nvenc_opens() is (not nvenc_fails())
     finally:
         nvenc.nvenc_opens.cache_clear()
+
+
+def test_the_process_that_tries_nvenc_ends_well_where_it_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    x264 = av.CodecContext.create("libx264", "w")  # it opens everywhere
+    monkeypatch.setattr(av.CodecContext, "create", lambda *_: x264)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(nvenc.__file__, run_name="__main__")
+    assert ended.value.code is None
 
 
 def test_where_nothing_opens_it_is_said_why() -> None:
