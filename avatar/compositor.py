@@ -24,7 +24,7 @@ that sixteen conversations of ``ava`` need no more than 253 in two hours; each t
 
 OPAQUE = np.uint16(255)
 
-_Seen = tuple[str, int, Leaving | None]
+Seen = tuple[str, int, Leaving | None]
 """What a shot shows: clip, frame, and what it crosses from."""
 
 
@@ -55,9 +55,9 @@ class Compositor:
         self._crop = Size(bundle.mask.shape[1], bundle.mask.shape[0])
         self._mask = feathered(bundle.mask, bundle.tuning.mask_feather)
         n_pixels = bundle.size.width * bundle.size.height
-        self._crossings: Kept[_Seen, Picture] = Kept(CROSSINGS_BYTES // (n_pixels * 3 // 2))
+        self._crossings: Kept[Seen, Picture] = Kept(CROSSINGS_BYTES // (n_pixels * 3 // 2))
         # There are never more than the footage has frames: pictures that cross are not among them.
-        self._places: dict[_Seen, _Place | None] = {}
+        self._places: dict[Seen, _Place | None] = {}
 
     def through(self, framing: Framing) -> Compositor:
         """The same, but each picture is framed when it is made; footage that was framed before spares that work."""
@@ -88,11 +88,11 @@ class Compositor:
             return None
         if shot.leaving is None:
             return self._frame(shot)
-        return self._crossings.get(_seen(shot))
+        return self._crossings.get(seen_in(shot))
 
     def is_ready(self, shot: Shot) -> bool:
         """Whether all that is left to be done for the shot's picture is to lay a mouth on it."""
-        return shot.leaving is None or self._crossings.get(_seen(shot)) is not None
+        return shot.leaving is None or self._crossings.get(seen_in(shot)) is not None
 
     @property
     def is_full(self) -> bool:
@@ -129,7 +129,7 @@ class Compositor:
     def _footage(self, shot: Shot | Leaving) -> Picture:
         if shot.leaving is None:
             return self._frame(shot)
-        seen = _seen(shot)
+        seen = seen_in(shot)
         picture = self._crossings.get(seen)
         if picture is None:
             picture = crossed(self._footage(shot.leaving), self._frame(shot), shot.leaving.weight)
@@ -154,7 +154,7 @@ class Compositor:
         """Where the mouth goes; None where it is outside of the picture."""
         if shot.leaving is not None:
             return self._placed(self.face(shot))
-        seen = _seen(shot)
+        seen = seen_in(shot)
         if seen not in self._places:
             self._places[seen] = self._placed(self.face(shot))
         return self._places[seen]
@@ -182,7 +182,7 @@ def feathered(mask: NDArray[np.uint8], width: float) -> NDArray[np.uint8]:
     return np.asarray(np.minimum(mask, np.round(255 * (3 - 2 * share) * share * share)), np.uint8)
 
 
-def _seen(shot: Shot | Leaving) -> _Seen:
+def seen_in(shot: Shot | Leaving) -> Seen:
     return shot.clip, shot.frame, shot.leaving
 
 

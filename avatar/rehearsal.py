@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from avatar.bundle import AvatarBundle
+from avatar.compositor import Seen, seen_in
 from avatar.cues import Direction, Enter
-from avatar.director import Director, Leaving, Manner, Shot
+from avatar.director import Director, Manner, Shot
 
 TURNS = 300
 """What is talked through, each time from the state before it and back: clips are joined where they join best, so that
@@ -24,7 +25,7 @@ def crossings(bundle: AvatarBundle, manner: Manner = Manner()) -> Iterator[Shot]
 
     An avatar is at ease between its answers, or listens. Gestures are left out: they begin wherever they are asked for.
     """
-    director, known = Director(bundle, manner), set[tuple[str, int, Leaving | None]]()
+    director, known = Director(bundle, manner), set[Seen]()
     for turn in range(TURNS):
         waits_in = "listen" if turn % 2 and "listen" in bundle.loops else "idle"
         for speaks, (shortest, longest) in ((False, LISTENS_S), (True, SPEAKS_S)):
@@ -32,7 +33,7 @@ def crossings(bundle: AvatarBundle, manner: Manner = Manner()) -> Iterator[Shot]
             seconds = shortest + (longest - shortest) * ((2 * turn + speaks) * GOLDEN % 1)
             for frame in range(round(seconds * bundle.fps)):
                 shot = director.step(speaks, Direction(states=() if frame else wish))
-                seen = shot.clip, shot.frame, shot.leaving
+                seen = seen_in(shot)
                 if shot.leaving is not None and seen not in known:
                     known.add(seen)
                     yield shot
