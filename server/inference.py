@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from avatar.lipsync import LipSyncModel, MouthJob
 from avatar.pictures import Picture, Rgb
 from models.loading import n_cores
+from server.pacing import NEVER_NS
 from server.threads import CROSSING, giving_way
 
 TOGETHER_NS = 20_000_000
@@ -33,8 +34,6 @@ As long as half of it is left, it matters little what else is drawn with the mos
 GATHER_S = 0.001
 """How long a thread waits for more mouths to draw with those that are urgent: until none has come for so long. Sessions
 share a beat and ask one after the other."""
-
-NEVER_NS = 1 << 62
 
 
 LATEST_SHARE = 0.1

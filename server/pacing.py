@@ -11,6 +11,10 @@ BEAT_NS = 10_000_000
 want drawn comes together. A frame of 25 per second, the lead, and that in silence are whole numbers of beats."""
 
 
+NEVER_NS = 1 << 62
+"""A time that does not come."""
+
+
 def next_beat(ns: int) -> int:
     """The first beat at ``ns`` or later."""
     return -(-ns // BEAT_NS) * BEAT_NS

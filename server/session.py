@@ -25,7 +25,7 @@ from server.drawing import Drawing
 from server.inference import Inference
 from server.late_pictures import LatePictures
 from server.load.levels import Level
-from server.pacing import Clock, next_beat
+from server.pacing import NEVER_NS, Clock, next_beat
 from server.publisher import Publisher, RenderedFrame
 from server.special.events import action_event, refused_event
 
@@ -46,9 +46,6 @@ MOST_AHEAD = 60
 """Frames that may be planned and not shown yet: fewer than the performance can take back."""
 
 NS_PER_MS = 1_000_000
-
-NEVER_NS = 1 << 62
-"""When the first frame is due as long as the publishers are still being entered."""
 
 Event = dict[str, object]
 
@@ -145,7 +142,7 @@ class Session:
         self._options = options
         spec = model.spec if model else None
         self._performance = Performance(bundle, self.timeline, spec, options.backlog_s, options.manner)
-        self._origin_ns = NEVER_NS
+        self._origin_ns = NEVER_NS  # no frame is due as long as the publishers are still being entered
         self._next_shown = 0
         self._next_planned = 0
         self._rendering: deque[_Rendering] = deque()

@@ -20,8 +20,8 @@ from avatar.cues import Behaviour, Block, Perform
 from avatar.pictures import Rgb, to_rgb
 from avatar.timeline import Timeline
 from models.loading import Catalogue, LoadedAvatar
-from server.inference import NEVER_NS, Inference
-from server.pacing import MonotonicClock
+from server.inference import Inference
+from server.pacing import NEVER_NS, MonotonicClock
 from server.publisher import RenderedFrame
 from server.publishers.recording import RecordingPublisher
 from server.session import SAMPLE_RATE, Event, Session, SessionOptions, Shown

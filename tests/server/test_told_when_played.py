@@ -14,7 +14,8 @@ from avatar.audio import Pcm
 from avatar.cues import Behaviour, Block, Moment, Perform
 from avatar.timeline import Timeline
 from models.loading import Catalogue, LoadedAvatar
-from server.inference import NEVER_NS, Inference
+from server.inference import Inference
+from server.pacing import NEVER_NS
 from server.publisher import Publisher
 from server.publishers.recording import RecordingPublisher
 from server.session import SAMPLE_RATE, Event, Session, SessionOptions
