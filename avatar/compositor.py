@@ -16,7 +16,7 @@ from avatar.framing import Framing
 from avatar.geometry import Affine, Box, Size, footprint, relative_to
 from avatar.kept import Kept
 from avatar.lipsync import Crop
-from avatar.pictures import Picture, Rgb, planes
+from avatar.pictures import Picture, Rgb, apart, planes
 
 CROSSINGS_BYTES = 128 * 2**20
 """Memory for pictures between two clips: 388 at 480x480, 172 at 720x720. Clips are crossed where they join best, so
@@ -132,8 +132,7 @@ class Compositor:
         seen = seen_in(shot)
         picture = self._crossings.get(seen)
         if picture is None:
-            picture = crossed(self._footage(shot.leaving), self._frame(shot), shot.leaving.weight)
-            picture.setflags(write=False)
+            picture = apart(crossed(self._footage(shot.leaving), self._frame(shot), shot.leaving.weight))
             self._crossings.put(seen, picture)
         return picture
 

@@ -5,6 +5,7 @@ Colours follow ITU-R BT.601 in the limited range (Y 16–235), as OpenCV's and s
 
 from __future__ import annotations
 
+from mmap import mmap
 from typing import NamedTuple
 
 import cv2
@@ -40,6 +41,18 @@ def planes(picture: Picture) -> Planes:
         flat[n_luma : n_luma + n_chroma].reshape(height // 2, width // 2),
         flat[n_luma + n_chroma :].reshape(height // 2, width // 2),
     )
+
+
+def apart(picture: Picture) -> Picture:
+    """A read-only copy in pages of its own, given back to the system when it is let go.
+
+    What is kept for minutes must not lie among what comes and goes with every frame: an allocator cannot use what is
+    free between it, and asks for ever more.
+    """
+    own: Picture = np.frombuffer(mmap(-1, picture.nbytes), np.uint8).reshape(picture.shape)
+    own[...] = picture
+    own.setflags(write=False)
+    return own
 
 
 def cut_out(picture: Picture, box: Box) -> Picture:

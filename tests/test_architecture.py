@@ -14,7 +14,7 @@ MAY_IMPORT = {"avatar": {"avatar"}, "models": {"avatar", "models"}, "server": {"
 OURS = {"avatar", "models", "server", "tests"}
 AVATAR_MAY_USE = {"numpy", "cv2"}
 IMPURE = {
-    "asyncio", "concurrent", "ctypes", "glob", "http", "io", "logging", "mmap", "multiprocessing", "os", "pathlib",
+    "asyncio", "concurrent", "ctypes", "glob", "http", "io", "logging", "multiprocessing", "os", "pathlib",
     "queue", "random", "select", "selectors", "shutil", "signal", "socket", "sqlite3", "ssl", "subprocess", "tempfile",
     "threading", "time", "urllib",
 }  # fmt: skip

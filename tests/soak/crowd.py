@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import random
 import time
 from collections.abc import AsyncIterator
@@ -92,6 +93,7 @@ class Crowd:
         self._tasks = tasks
         self._speech, self._sample_rate = read_speech(SAMPLE)
         self._leaving: list[asyncio.Event] = []
+        self._seeds = itertools.count()
 
     def __len__(self) -> int:
         return len(self._leaving)
@@ -99,7 +101,7 @@ class Crowd:
     async def join(self) -> bool:
         """Whether one more was let in; it speaks from now on."""
         joined, leaving = asyncio.get_running_loop().create_future(), asyncio.Event()
-        self._tasks.create_task(self._talk(joined, leaving, seed=len(self)))
+        self._tasks.create_task(self._talk(joined, leaving, seed=next(self._seeds)))
         if await joined:
             self._leaving.append(leaving)
         return bool(joined.result())
@@ -131,6 +133,11 @@ class Crowd:
         """Lets the last ``n`` finish what they say, and go."""
         for _ in range(n):
             self._leaving.pop().set()
+
+    async def relieve(self) -> None:
+        """The one that is here longest finishes what it says, and goes; another comes."""
+        self._leaving.pop(0).set()
+        await self.join()
 
     async def counts(self) -> Counts:
         text = (await self.http.get("/metrics")).text

@@ -20,6 +20,9 @@ LATE_PERCENT, BURST_PERCENT, BURST_S = 0.1, 1.0, 10.0
 """Frames that may be late over all, and in any stretch of ``BURST_S``."""
 
 REFUSED_MS, READY_S, FIRST_FRAME_MS, GROWTH_PERCENT = 50.0, 3.0, 300.0, 2.0
+STAYS_S = 300.0
+"""How long a conversation lasts in a steady run. A recording's index stays in memory until then: 5 kB a second."""
+
 MANY = 400
 """More than ever fit."""
 
@@ -62,10 +65,14 @@ async def steady(
     minutes: float = 5,
     share: float = 0.8,
     most: int = MANY,
+    stays_s: float = STAYS_S,
     progress: Progress = no_progress,
 ) -> list[Figure]:
-    """Runs at a share of what fits. The first fifth is warm-up, of which memory is not judged."""
-    memory, bursts = Memory(server.process), []
+    """Runs at a share of what fits, and each session gives way to a new one after ``stays_s``, one after the other.
+
+    The first fifth is warm-up, of which memory is not judged.
+    """
+    memory, bursts, n_relieved = Memory(server.process), [], 0
     async with crowd(server, avatar_id) as people:
         await people.fill(most)
         people.leave(len(people) - max(1, round(share * len(people))))
@@ -76,12 +83,16 @@ async def steady(
             now = await people.counts()
             bursts.append(now.since(before).late_percent)
             before = now
+            if done_s * n >= stays_s * (n_relieved + 1):
+                await people.relieve()
+                n_relieved += 1
             if done_s >= seconds / 5:
                 memory.read()
             progress(done_s / seconds)
         seen = before.since(first)
     return [
-        Figure("sessions, each speaking", n, least=1),
+        Figure("sessions at a time, each speaking", n, least=1),
+        Figure("· that gave way to new ones", n_relieved, least=1),
         Figure("· for", minutes, "min"),
         Figure("frames", seen["avatar_frames_total"], least=1),
         Figure("· late of them", seen.late_percent, "%", most=LATE_PERCENT),

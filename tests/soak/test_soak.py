@@ -119,7 +119,7 @@ async def test_an_avatar_is_replaced_while_another_speaks(tiny_avatar: Path, tmp
 @pytest.mark.anyio
 async def test_a_server_runs_on_at_a_share_of_what_fits(tiny_avatar: Path, tmp_path: Path) -> None:
     async with served(tiny_avatar, overload="ignored", record_dir=str(tmp_path)) as server:
-        check(await load.steady(server, "tiny", minutes=0.05, most=2), *MEASURED)
+        check(await load.steady(server, "tiny", minutes=0.05, most=2, stays_s=1.0), *MEASURED)
 
 
 @pytest.mark.anyio
