@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 from avatar.bundle import AvatarBundle
@@ -21,6 +22,7 @@ from avatar.lipsync import LipSyncModel
 from models.bundles import read_bundle
 from models.looks import Looks
 from models.manifest import FILE_NAME, Credit, LipSyncEntry, Manifest, parse_manifest, sha256_of, sidecar
+from models.reading import read_aside
 from models.renderers import HalvedRenderer, Renderer, WholeRenderer
 from models.runtimes.choice import choose_runtime
 from models.runtimes.network import Network
@@ -172,11 +174,11 @@ class Catalogue:
             log.warning("avatar left out", extra={"folder": folder, "reason": str(error)})
         return [summary(entries[avatar_id].manifest) for avatar_id in sorted(entries)]
 
-    def load(self, avatar_id: str, at_once: int = 0) -> LoadedAvatar:
+    def load(self, avatar_id: str, aside: bool = False) -> LoadedAvatar:
         """The avatar as it is on disk now. Blocks for as long as reading takes, and reads once for all who ask.
 
         Args:
-            at_once: cores that reading may take up; 0 is all, 1 leaves the most to others.
+            aside: whether footage is read by a process that leaves the cores to others, instead of on all of them.
 
         Raises:
             AvatarNotFound: no folder has it; the sentence lists those that there are.
@@ -194,7 +196,7 @@ class Catalogue:
             with self._lock:
                 loaded = self._in_use.get(entry.key)
             if loaded is None:
-                loaded = self._read(entry, at_once or n_cores())
+                loaded = self._read(entry, aside)
             with self._lock:
                 self._keep(entry.key, loaded)
         return loaded
@@ -212,14 +214,15 @@ class Catalogue:
                 entries.setdefault(entry.manifest.id, entry)
         return entries, broken
 
-    def _read(self, entry: Entry, at_once: int) -> LoadedAvatar:
+    def _read(self, entry: Entry, aside: bool) -> LoadedAvatar:
+        read = read_aside if aside else partial(read_bundle, at_once=n_cores())
         lipsync = entry.manifest.lipsync
         if lipsync is not None and lipsync.kind not in KINDS:
             raise BundleError(
                 f"avatar '{entry.manifest.id}' has lips of the kind '{lipsync.kind}', allowed are {', '.join(KINDS)}"
             )
         if lipsync is None:
-            bundle = read_bundle(entry.folder, entry.manifest, at_once)
+            bundle = read(entry.folder, entry.manifest)
             return LoadedAvatar(bundle, None, Sizes(bundle, self._budget // 2))
         networks: list[Network] = []
 
@@ -229,8 +232,8 @@ class Catalogue:
 
         # Opening networks takes a third of the time, and mostly one core.
         with ThreadPoolExecutor(1, "footage") as other:
-            reading = other.submit(read_bundle, entry.folder, entry.manifest, at_once)
-            if at_once == 1:
+            reading = other.submit(read, entry.folder, entry.manifest)
+            if aside:
                 wait([reading])
             try:
                 model = KINDS[lipsync.kind](entry.folder, entry.manifest, open_network, self._looks)

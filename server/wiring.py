@@ -159,7 +159,7 @@ class Stage:
         """A session ready to run."""
         began = time.monotonic()
         loop = asyncio.get_running_loop()
-        load = partial(self.catalogue.load, request.avatar_id, at_once=1)
+        load = partial(self.catalogue.load, request.avatar_id, aside=True)
         loaded = await loop.run_in_executor(self._loaders, load)
         options = SessionOptions(
             self._settings.lead_ms,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from models.loading import n_cores
 from models.manifest import FILE_NAME
 from tests.server.running import START
 from tests.soak.crowd import Counts, Crowd, Served, crowd
@@ -114,12 +115,11 @@ async def swap(
     """Sessions speak while another avatar, in the folder ``other``, is replaced by a new version that is asked for.
 
     Args:
-        n_sessions: how many; None is half of what fits.
+        n_sessions: how many; None is three for each core, half of what two cores bear.
     """
     versions = []
     async with crowd(server, avatar_id) as people:
-        await people.fill(2)
-        await people.fill(n_sessions or max(2, await _fits(people) // 2))
+        await people.fill(n_sessions or 3 * n_cores())
         before = await people.counts()
         for number in range(n_swaps):
             _new_version(other, f"{number + 2}")
@@ -154,10 +154,6 @@ async def startup(
         Figure("cold start to ready, the slowest", max(ready_s), "s", most=READY_S),
         Figure("session start to first published frame, the slowest", max(first_frame_ms), "ms", most=FIRST_FRAME_MS),
     ]
-
-
-async def _fits(people: Crowd) -> int:
-    return int((await people.http.get("/readyz")).json()["sessions_that_fit"])
 
 
 async def _version_on_air(avatar_id: str, people: Crowd) -> str:
