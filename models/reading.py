@@ -19,6 +19,7 @@ from avatar.bundle import AvatarBundle
 from avatar.errors import BundleError
 from models.bundles import read_bundle
 from models.manifest import Manifest
+from models.parent import end_with_parent, environment
 
 LEAST_NICE = 19
 
@@ -40,14 +41,13 @@ def read_aside(folder: Path, manifest: Manifest) -> AvatarBundle:
     if sys.platform != "linux":
         return read_bundle(folder, manifest)
     with os.fdopen(os.memfd_create("footage"), "w+b") as memory:
-        command = [sys.executable, "-m", __name__, str(folder.resolve()), str(memory.fileno())]
+        command = [sys.executable, "-P", "-m", __name__, str(folder.resolve()), str(memory.fileno())]
         done = subprocess.run(  # noqa: S603 — our own interpreter
             command,
             input=pickle.dumps(manifest),
             stdout=subprocess.PIPE,
             pass_fds=[memory.fileno()],
-            cwd=Path(__file__).parents[1],
-            env=os.environ | SMALL_PAGES,
+            env={**environment(), **SMALL_PAGES},
             start_new_session=True,  # Ctrl-C is meant for this process, which waits
             check=False,
         )
@@ -82,6 +82,7 @@ def _written(arrays: list[pickle.PickleBuffer], memory: IO[bytes]) -> Iterator[t
 
 
 def _main(folder: str, descriptor: str) -> None:
+    end_with_parent()
     os.nice(LEAST_NICE)
     manifest: Manifest = pickle.load(sys.stdin.buffer)  # noqa: S301 — our own process wrote it
     answer: Answer | BundleError

@@ -21,10 +21,10 @@ import msgspec
 
 from avatar.errors import AvatarError
 from models.loading import n_cores
+from models.parent import end_with_parent, environment
 from server.bench.audience import check_audience
 from server.bench.figures import Figures
 from server.bench.subject import Measuring, Progress, check_quality, measuring, subject_of
-from server.parent import end_with_parent, environment
 
 LONGEST_LINE = 2**26
 """Each frame's lateness is in it: 20 bytes each for a minute of hundred sessions are 3 MB."""

@@ -9,8 +9,8 @@ from functools import cache
 
 import av
 
+from models.parent import environment
 from models.runtimes.choice import has_cuda_device
-from server.parent import environment
 
 FOUND_WITHIN_S = 30.0
 

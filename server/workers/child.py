@@ -17,12 +17,12 @@ from pathlib import Path
 import msgspec
 
 from avatar.errors import AvatarError
+from models.parent import end_with_parent
 from server import logs
 from server.app import SPEECH, assembled, bare, tokens_of
 from server.errors import ApiError, SessionNotFound, api_error
 from server.live_session import Ending, LiveSession
 from server.operations import HEALTH, routes
-from server.parent import end_with_parent
 from server.placement import InProcess
 from server.serving import AvatarServer
 from server.sessions import Sessions

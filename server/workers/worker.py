@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from server.parent import environment
+from models.parent import environment
 from server.publishers.ending import to_its_end
 from server.workers.link import Calls, Link, WorkerLost, connected
 from server.workers.messages import Begin, Ended, News, Order, State

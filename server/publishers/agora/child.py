@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from server.parent import end_with_parent
+from models.parent import end_with_parent
 from server.publishers.agora import messages
 from server.publishers.agora.broadcast import PROGRESS_NS, Broadcast
 from server.publishers.agora.control import LEAVE_S, Bell, Control, end_in

@@ -16,7 +16,7 @@ from typing import Self
 
 import msgspec
 
-from server.parent import environment
+from models.parent import environment
 from server.publisher import RenderedFrame
 from server.publishers.agora import messages
 from server.publishers.agora.messages import Join, Leave, Order, Report
