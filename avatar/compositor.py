@@ -117,6 +117,11 @@ class Compositor:
             picture.setflags(write=False)
         return self._framing.apply(picture) if self._framing else picture
 
+    def keep(self, shot: Shot, picture: Picture) -> None:
+        """Takes a picture between two clips as if it had composed it, without a mouth: another of the avatar's did."""
+        if not self.is_ready(shot):
+            self._crossings.put(seen_in(shot), apart(picture))
+
     def _dominant(self, shot: Shot | Leaving) -> tuple[str, int]:
         if shot.leaving is not None and shot.leaving.weight < 0.5:
             return self._dominant(shot.leaving)

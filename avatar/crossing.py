@@ -62,7 +62,7 @@ def _flow(here: Plane, there: Plane) -> Flow:
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     flow: Flow = np.asarray(search.calc(small, other, np.zeros((size[1], size[0], 2), np.float32)), np.float32)
     flow = flow.transpose(2, 0, 1) * np.array([width / size[0], height / size[1]], np.float32)[:, None, None]
-    length = np.hypot(flow[0], flow[1])
+    length = cv2.magnitude(flow[0], flow[1])
     flow *= np.maximum(length - _STILL, 0) / np.maximum(length, _STILL)
     return flow
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from avatar.bundle import AvatarBundle, Clip
 from avatar.geometry import Box, Size
-from avatar.pictures import Picture, planes
+from avatar.pictures import Arrays, Picture, anywhere, planes
 
 BLACK, GREY = 16, 128
 """Luma and chroma of black in the limited range of ITU-R BT.601."""
@@ -61,12 +61,10 @@ class Framing:
         framed.setflags(write=False)
         return framed
 
-    def apply_to_all(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Many at once: a new array, uint8 (n, height * 3 / 2, width)."""
-        framed = np.empty((len(pictures), self.size.height * 3 // 2, self.size.width), np.uint8)
+    def apply_to_all(self, pictures: NDArray[np.uint8], framed: NDArray[np.uint8]) -> None:
+        """Many at once, into ``framed``, uint8 (n, height * 3 / 2, width)."""
         for target, picture in zip(framed, pictures, strict=True):
             self._apply_into(target, picture)
-        return framed
 
     def faces(self, faces: NDArray[np.float32]) -> NDArray[np.float32]:
         """Maps from crop pixels to pixels of the footage (n, 2, 3), as maps to those of the picture."""
@@ -90,20 +88,25 @@ class Framing:
             new[shown.rows, shown.columns] = cv2.resize(old[kept.rows, kept.columns], size, interpolation=filter_)
 
 
-OfEach = Callable[[Callable[[Clip], Clip], Iterable[Clip]], Iterable[Clip]]
+OfEach = Callable[
+    [Callable[[Clip, NDArray[np.uint8]], Clip], Iterable[Clip], Iterable[NDArray[np.uint8]]], Iterable[Clip]
+]
 """What ``map`` does; that of a pool of threads does it for several at a time."""
 
 
-def framed(bundle: AvatarBundle, framing: Framing, of_each: OfEach = map) -> AvatarBundle:
+def framed(bundle: AvatarBundle, framing: Framing, of_each: OfEach = map, arrays: Arrays = anywhere) -> AvatarBundle:
     """The avatar with its footage framed once and for all, so that no picture of it need be.
 
     The face crops and the mask, which belong to the network and not to the picture, are shared with ``bundle``.
     """
 
-    def framed_clip(clip: Clip) -> Clip:
-        return replace(clip, frames=framing.apply_to_all(clip.frames), faces=framing.faces(clip.faces))
+    def framed_clip(clip: Clip, frames: NDArray[np.uint8]) -> Clip:
+        framing.apply_to_all(clip.frames, frames)
+        return replace(clip, frames=frames, faces=framing.faces(clip.faces))
 
-    clips = dict(zip(bundle.clips, of_each(framed_clip, bundle.clips.values()), strict=True))
+    width, height = framing.size.width, framing.size.height
+    made = arrays([(len(clip), height * 3 // 2, width) for clip in bundle.clips.values()])
+    clips = dict(zip(bundle.clips, of_each(framed_clip, bundle.clips.values(), made), strict=True))
     return replace(bundle, size=framing.size, clips=clips)
 
 

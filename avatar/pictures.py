@@ -5,6 +5,7 @@ Colours follow ITU-R BT.601 in the limited range (Y 16–235), as OpenCV's and s
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from mmap import mmap
 from typing import NamedTuple
 
@@ -19,6 +20,17 @@ Picture = NDArray[np.uint8]
 
 Rgb = NDArray[np.uint8]
 """An RGB picture, uint8 (height, width, 3)."""
+
+
+Shape = tuple[int, ...]
+
+Arrays = Callable[[Sequence[Shape]], list[NDArray[np.uint8]]]
+"""Makes arrays of these shapes, to be filled: where they lie is for the caller to say."""
+
+
+def anywhere(shapes: Sequence[Shape]) -> list[NDArray[np.uint8]]:
+    """Each in memory of its own."""
+    return [np.empty(shape, np.uint8) for shape in shapes]
 
 
 class Planes(NamedTuple):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from avatar.bundle import AvatarBundle
-from avatar.compositor import Seen, seen_in
+from avatar.compositor import Compositor, Seen, seen_in
 from avatar.cues import Direction, Enter
 from avatar.director import Director, Manner, Shot
+from avatar.pictures import Picture
 
 TURNS = 300
 """What is talked through, each time from the state before it and back: clips are joined where they join best, so that
@@ -18,6 +19,23 @@ SPEAKS_S, LISTENS_S = (0.8, 6.0), (0.3, 5.0)
 
 GOLDEN = (5**0.5 - 1) / 2
 """Its multiples, less whole numbers, are spread evenly from the first on: what chance would do, without it."""
+
+
+def rehearse(compositor: Compositor) -> Iterator[tuple[Shot, Picture]]:
+    """Makes pictures in which clips cross where sessions are likely to, as many as are kept: so memory is flat later.
+
+    Takes 3.3 s with ``ava`` at 480x480; those that are there already take no time, and are not told.
+    """
+    for shot in crossings(compositor.bundle):
+        if compositor.is_full:
+            break
+        if not compositor.is_ready(shot):
+            yield shot, compositor.compose(shot)
+
+
+def rehearsed(bundle: AvatarBundle) -> Iterator[tuple[Shot, Picture]]:
+    """The same, for who has no compositor."""
+    return rehearse(Compositor(bundle))
 
 
 def crossings(bundle: AvatarBundle, manner: Manner = Manner()) -> Iterator[Shot]:

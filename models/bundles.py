@@ -16,6 +16,7 @@ and at last ``write_manifest``, which hashes what it finds.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -25,8 +26,8 @@ from numpy.typing import NDArray
 from avatar.bundle import AvatarBundle, Clip
 from avatar.errors import BundleError
 from avatar.geometry import Size, footprint, relative_to
-from avatar.pictures import Picture, cut_out, size_of, to_rgb
-from models.footage import decode_clip
+from avatar.pictures import Arrays, Picture, anywhere, cut_out, size_of, to_rgb
+from models.footage import decode_into
 from models.manifest import (
     ClipEntry,
     Credit,
@@ -45,7 +46,6 @@ __all__ = [
     "LipSyncEntry",
     "Manifest",
     "TuningEntry",
-    "face_crops",
     "read_bundle",
     "read_manifest",
     "write_manifest",
@@ -57,7 +57,9 @@ MASK = "mask.png"
 LARGEST_PATCH = 1024
 
 
-def read_bundle(folder: Path, manifest: Manifest | None = None, at_once: int = 1) -> AvatarBundle:
+def read_bundle(
+    folder: Path, manifest: Manifest | None = None, at_once: int = 1, arrays: Arrays = anywhere
+) -> AvatarBundle:
     """Reads every file of an avatar but its networks, and checks every file, its networks included, against its sha256.
 
     Takes about a second for ten seconds of 512x512 footage; blocks. Every array of the result is read-only.
@@ -66,6 +68,7 @@ def read_bundle(folder: Path, manifest: Manifest | None = None, at_once: int = 1
         folder: the avatar's.
         manifest: what ``read_manifest(folder)`` gave, where it has been read already.
         at_once: clips that are decoded at a time, each by one thread.
+        arrays: makes those that take much memory.
 
     Raises:
         BundleError: anything missing, changed or unfitting; the sentence names the file and both numbers.
@@ -73,9 +76,12 @@ def read_bundle(folder: Path, manifest: Manifest | None = None, at_once: int = 1
     manifest = manifest or read_manifest(folder)
     check_files(folder, manifest)
     mask = read_mask(folder / MASK)
-    patch = Size(mask.shape[1], mask.shape[0])
+    height, width = manifest.frame_size.height, manifest.frame_size.width
+    counts = [entry.frames for entry in manifest.clips.values()]
+    made = arrays([(n, height * 3 // 2, width) for n in counts] + [(n, *mask.shape, 3) for n in counts])
     with ThreadPoolExecutor(at_once, "clips") as pool:
-        read = pool.map(lambda name: read_clip(folder, manifest, name, manifest.clips[name], patch), manifest.clips)
+        reading = partial(read_clip, folder, manifest)
+        read = pool.map(reading, manifest.clips, made[: len(counts)], made[len(counts) :])
         clips = dict(zip(manifest.clips, read, strict=True))
     for name, clip in clips.items():
         if missing := sorted(set(clips) - {name} - set(clip.joins)):
@@ -106,27 +112,26 @@ def check_files(folder: Path, manifest: Manifest) -> None:
             raise BundleError(f"{name} of avatar '{manifest.id}' has sha256 {found} but avatar.toml says {expected}")
 
 
-def read_clip(folder: Path, manifest: Manifest, name: str, entry: ClipEntry, patch: Size) -> Clip:
-    frames = decode_clip(folder / entry.file, manifest.frame_size, manifest.rate, entry.frames)
+def read_clip(folder: Path, manifest: Manifest, name: str, frames: NDArray[np.uint8], crops: NDArray[np.uint8]) -> Clip:
+    """Fills both arrays; see ``Clip``."""
+    entry = manifest.clips[name]
+    decode_into(frames, folder / entry.file, manifest.frame_size, manifest.rate)
     faces, joins = read_track(folder / entry.track, name, entry.frames, entry.there_and_back)
-    crops = face_crops(frames, faces, patch)
+    crop_faces(frames, faces, crops)
     return Clip(name, frames, faces, crops, joins, entry.there_and_back)
 
 
-def face_crops(frames: NDArray[np.uint8], faces: NDArray[np.float32], patch: Size) -> NDArray[np.uint8]:
-    """The face on each frame as the network sees it, RGB uint8 (n, patch.height, patch.width, 3).
-
-    Training and serving both crop with this.
+def crop_faces(frames: NDArray[np.uint8], faces: NDArray[np.float32], crops: NDArray[np.uint8]) -> None:
+    """Fills ``crops`` with the face on each frame as the network sees it.
 
     Args:
         frames: I420 pictures, uint8 (n, height * 3 / 2, width).
         faces: maps from crop pixels to frame pixels, float32 (n, 2, 3).
-        patch: size of the crops.
+        crops: RGB, uint8 (n, patch height, patch width, 3).
     """
-    crops = np.empty((len(frames), patch.height, patch.width, 3), np.uint8)
+    patch = Size(crops.shape[2], crops.shape[1])
     for crop, picture, face in zip(crops, frames, faces, strict=True):
         crop[...] = face_crop(picture, face, patch)
-    return crops
 
 
 def face_crop(picture: Picture, face: NDArray[np.float32], patch: Size) -> NDArray[np.uint8]:

@@ -69,10 +69,15 @@ def decode_clip(path: Path, size: Size, fps: Fraction, n_frames: int) -> NDArray
     Raises:
         BundleError: the file is no such clip; the sentence names the file, what it has and what is needed.
     """
-    name = path.name
-    refuse_odd(size, name)
+    refuse_odd(size, path.name)
     pictures = np.empty((n_frames, size.height * 3 // 2, size.width), np.uint8)
-    count = 0
+    decode_into(pictures, path, size, fps)
+    return pictures
+
+
+def decode_into(pictures: NDArray[np.uint8], path: Path, size: Size, fps: Fraction) -> None:
+    """As ``decode_clip``, for as many frames as ``pictures`` has; fills it."""
+    name, n_frames, count = path.name, len(pictures), 0
     try:
         with av.open(path) as container:
             if not container.streams.video:
@@ -100,7 +105,6 @@ def decode_clip(path: Path, size: Size, fps: Fraction, n_frames: int) -> NDArray
         raise BundleError(f"{name} cannot be decoded: {error.strerror}") from error
     if count != n_frames:
         raise BundleError(f"{name} has {count} frames but avatar.toml says {n_frames}")
-    return pictures
 
 
 def copy_planes(frame: av.VideoFrame, picture: Picture) -> None:

@@ -9,7 +9,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -19,15 +19,17 @@ from avatar.bundle import AvatarBundle
 from avatar.errors import AvatarNotFound, BundleError
 from avatar.geometry import Size
 from avatar.lipsync import LipSyncModel
+from models.aside import done_aside
 from models.bundles import read_bundle
 from models.looks import Looks
 from models.manifest import FILE_NAME, Credit, LipSyncEntry, Manifest, parse_manifest, sha256_of, sidecar
-from models.reading import read_aside
 from models.renderers import HalvedRenderer, Renderer, WholeRenderer
 from models.runtimes.choice import choose_runtime
 from models.runtimes.network import Network
+from models.shared import Shared
 from models.sizes import Sizes
 from models.speech_lips import SpeechLips, read_card
+from models.threads import LOADING, giving_way
 
 log = logging.getLogger(__name__)
 
@@ -215,26 +217,25 @@ class Catalogue:
         return entries, broken
 
     def _read(self, entry: Entry, aside: bool) -> LoadedAvatar:
-        read = read_aside if aside else partial(read_bundle, at_once=n_cores())
+        work = partial(read_bundle, entry.folder, entry.manifest, arrays=Shared().arrays)
+        read = partial(done_aside, work) if aside else partial(work, at_once=n_cores())
         lipsync = entry.manifest.lipsync
         if lipsync is not None and lipsync.kind not in KINDS:
             raise BundleError(
                 f"avatar '{entry.manifest.id}' has lips of the kind '{lipsync.kind}', allowed are {', '.join(KINDS)}"
             )
         if lipsync is None:
-            bundle = read(entry.folder, entry.manifest)
+            bundle = read()
             return LoadedAvatar(bundle, None, Sizes(bundle, self._budget // 2))
         networks: list[Network] = []
 
         def open_network(path: Path) -> Network:
-            networks.append(self._open(path))
+            networks.append(self._open(path, LOADING if aside else 0))
             return networks[-1]
 
         # Opening networks takes a third of the time, and mostly one core.
         with ThreadPoolExecutor(1, "footage") as other:
-            reading = other.submit(read, entry.folder, entry.manifest)
-            if aside:
-                wait([reading])
+            reading = other.submit(read)
             try:
                 model = KINDS[lipsync.kind](entry.folder, entry.manifest, open_network, self._looks)
             finally:
@@ -244,13 +245,15 @@ class Catalogue:
             raise BundleError(f"avatar '{bundle.id}' has a mask of {mask} but its network draws {model.spec.patch}")
         return LoadedAvatar(bundle, model, Sizes(bundle, self._budget // 2), tuple(networks))
 
-    def _open(self, path: Path) -> Network:
+    def _open(self, path: Path, niceness: int) -> Network:
         """The network in a file; the same file is opened once, whichever avatars use it."""
         with self._opening:
             key = sha256_of(path)
             network = self._networks.get(key)
             if network is None:
-                network = self._watch(path, self._runtime.open(path, self._threads, "auto", self.at_once))
+                with giving_way(1, "network", niceness) as thread:
+                    opening = thread.submit(self._runtime.open, path, self._threads, "auto", self.at_once)
+                    network = self._watch(path, opening.result())
                 self._networks[key] = network
             return network
 

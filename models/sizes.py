@@ -11,6 +11,8 @@ from avatar.bundle import AvatarBundle
 from avatar.compositor import CROSSINGS_BYTES, Compositor
 from avatar.framing import Framing, framed
 from avatar.geometry import Size
+from models.aside import done_aside
+from models.shared import Shared
 
 
 class Sizes:
@@ -40,13 +42,17 @@ class Sizes:
             others = list(self._in_use.values())
         return self._own.n_bytes + sum(compositor.n_bytes for compositor in others)
 
-    def at(self, size: Size, at_once: int = 1) -> Compositor:
+    def at(self, size: Size, at_once: int = 1, aside: bool = False) -> Compositor:
         """What makes its pictures at ``size``. Blocks where the footage has to be resized, once for all who ask.
 
         ``ava`` takes about 0.4 ms for each of its 464 frames at 480x480.
 
         Args:
             at_once: clips that are resized at a time.
+            aside: whether that is done by a process that leaves the cores to others; it takes half a second longer.
+
+        Raises:
+            AvatarError: that process came to an end.
         """
         framing = Framing.of(self._own.bundle, size)
         if framing is None:
@@ -54,7 +60,7 @@ class Sizes:
         found = self._found(size)
         if found is None:
             with self._making:
-                found = self._found(size) or self._made(framing, at_once)
+                found = self._found(size) or self._made(framing, at_once, aside)
         return found
 
     def _found(self, size: Size) -> Compositor | None:
@@ -64,12 +70,15 @@ class Sizes:
                 self._keep(size, found)
             return found
 
-    def _made(self, framing: Framing, at_once: int) -> Compositor:
-        size = framing.size
+    def _made(self, framing: Framing, at_once: int, aside: bool) -> Compositor:
+        size, arrays = framing.size, Shared().arrays
         if not self._makes_room(self._most(size)):
             return self._own.through(framing)
-        with ThreadPoolExecutor(at_once, "sizes") as pool:
-            made = Compositor(framed(self._own.bundle, framing, pool.map))
+        if aside:
+            made = Compositor(done_aside(framed, self._own.bundle, framing, map, arrays))
+        else:
+            with ThreadPoolExecutor(at_once, "sizes") as pool:
+                made = Compositor(framed(self._own.bundle, framing, pool.map, arrays))
         with self._lock:
             self._keep(size, made)
         return made

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from avatar.lipsync import LipSyncModel, MouthJob
 from avatar.pictures import Picture, Rgb
 from models.loading import n_cores
+from models.threads import CROSSING, giving_way
 from server.pacing import NEVER_NS
-from server.threads import CROSSING, giving_way
 
 TOGETHER_NS = 20_000_000
 """Mouths are drawn together if they are due within this of the most urgent: other sessions', not the frames that

@@ -1,54 +1,63 @@
-"""Pictures that take work, made before sessions need them, in a thread that leaves the cores to others."""
+"""Pictures that take work, made before sessions need them, by a process that leaves the cores to others."""
 
 from __future__ import annotations
 
 import logging
+import threading
 import weakref
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 from avatar.compositor import Compositor
-from avatar.rehearsal import crossings
-from server.threads import LOADING, giving_way
+from avatar.director import Shot
+from avatar.pictures import Picture
+from avatar.rehearsal import rehearsed
+from models.aside import Aside
 
 log = logging.getLogger(__name__)
 
 
-def rehearse(compositor: Compositor, goes_on: Callable[[], bool] = lambda: True) -> None:
-    """Crosses clips where sessions are likely to, as often as pictures of it are kept: its memory does not grow later.
-
-    What was crossed already takes no time. Blocks for 3.3 s with ``ava`` at 480x480; sessions may perform meanwhile.
-
-    Args:
-        goes_on: is asked again and again; False ends it early.
-    """
-    for shot in crossings(compositor.bundle):
-        if compositor.is_full or not goes_on():
-            break
-        if not compositor.is_ready(shot):
-            compositor.compose(shot)
-
-
 class Rehearsals:
-    """Rehearses in one thread, for all sessions; closing gives up what is not finished."""
+    """Rehearses for all sessions, one avatar's size after the other; closing gives up what is not finished."""
 
     def __init__(self) -> None:
-        self._thread = giving_way(1, "rehearsal", LOADING)
+        self._thread = ThreadPoolExecutor(1, "rehearsal")
         self._begun: weakref.WeakSet[Compositor] = weakref.WeakSet()
-        self.is_closing = False
+        self._lock = threading.Lock()
+        self._work: Aside[tuple[Shot, Picture]] | None = None
+        self._is_closing = False
 
     def begin(self, compositor: Compositor) -> None:
-        """Returns at once; each is rehearsed once."""
+        """Returns at once; each is rehearsed once, and no longer than it is there."""
         if compositor not in self._begun:
             self._begun.add(compositor)
-            self._thread.submit(self._rehearse, compositor)
+            self._thread.submit(self._rehearse, weakref.ref(compositor))
 
-    def _rehearse(self, compositor: Compositor) -> None:
+    def _rehearse(self, rehearsing: weakref.ref[Compositor]) -> None:
+        compositor = rehearsing()
+        if compositor is None:
+            return
+        with self._lock:
+            if self._is_closing:
+                return
+            self._work = Aside(rehearsed, compositor.bundle)
         try:
-            rehearse(compositor, lambda: not self.is_closing)
+            with closing(self._work) as pictures:
+                for shot, picture in pictures:
+                    del compositor
+                    compositor = rehearsing()
+                    if compositor is None or compositor.is_full:
+                        break
+                    compositor.keep(shot, picture)
         except Exception:  # sessions will meet it themselves, if it is more than a passing trouble
-            log.exception("a rehearsal failed", extra={"avatar": compositor.bundle.id})
+            log.exception("a rehearsal failed")
+        with self._lock:
+            self._work = None  # it holds the footage
 
     def close(self) -> None:
-        """Blocks until one picture is finished, at most."""
-        self.is_closing = True
+        """Blocks for a moment."""
+        with self._lock:
+            self._is_closing = True
+            if self._work:
+                self._work.close()
         self._thread.shutdown(cancel_futures=True)

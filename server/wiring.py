@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,7 @@ from avatar.errors import AvatarError
 from avatar.geometry import Size
 from avatar.timeline import Timeline
 from models.loading import EMBEDDED, Catalogue, LoadedAvatar, n_cores
+from models.threads import encoder_threads
 from server import logs
 from server.app import create_app, opens, with_secret
 from server.avatar_routes import avatar_operations
@@ -45,7 +47,6 @@ from server.session import SAMPLE_RATE, Event, Session, SessionOptions, Shown
 from server.settings import Settings
 from server.start_request import StartRequest
 from server.studio_routes import studio_routes
-from server.threads import LOADING, encoder_threads, giving_way
 from server.tokens import new_api_key
 from server.video_size import size_of_quality, video_size
 from server.whep import whep_routes
@@ -96,7 +97,7 @@ class Stage:
         self.metrics = metrics
         self._inference = Inference(catalogue.at_once, catalogue.max_batch)
         self._cores = share_of_cores(settings)
-        self._loaders = giving_way(LOADS_AT_ONCE, "loading", LOADING)
+        self._loaders = ThreadPoolExecutor(LOADS_AT_ONCE, "loading")
         self._encoders = encoder_threads(self._cores)
         self._rehearsals = Rehearsals()
         self.monitor = Monitor(
@@ -180,7 +181,7 @@ class Stage:
 
         counts = self.metrics.frames_of(loaded.bundle.id)
         opening = Opening(session_id, request, loaded.bundle, emit, fail)
-        compositor = await loop.run_in_executor(self._loaders, loaded.sizes.at, opening.size)
+        compositor = await loop.run_in_executor(self._loaders, partial(loaded.sizes.at, opening.size, aside=True))
         session = Session(
             session_id,
             loaded.bundle,

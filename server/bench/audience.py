@@ -15,6 +15,7 @@ import av
 from avatar.geometry import Size
 from avatar.timeline import Timeline
 from models.loading import n_cores
+from models.threads import encoder_threads
 from server.bench.viewers import ViewersProcess
 from server.errors import SettingsError
 from server.publisher import Publisher, RenderedFrame
@@ -22,7 +23,6 @@ from server.publishers import factory
 from server.publishers.nvenc import nvenc_opens
 from server.publishers.viewer import PictureTrack, SoundTrack, Viewer
 from server.publishers.webrtc import WebRtcPublisher
-from server.threads import encoder_threads
 
 ON_AIR_WITHIN_S = 10.0
 

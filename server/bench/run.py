@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ import psutil
 from avatar.audio import Pcm
 from avatar.compositor import Compositor
 from avatar.geometry import Size
+from avatar.rehearsal import rehearse
 from avatar.timeline import Timeline
 from models.loading import LoadedAvatar
 from server.bench.audience import ON_AIR_WITHIN_S, Audience
@@ -21,7 +23,6 @@ from server.bench.stages import CpuByStage, NetworkTimes
 from server.inference import Inference
 from server.interpreter import keep_time
 from server.pacing import MonotonicClock
-from server.rehearsals import rehearse
 from server.session import SAMPLE_RATE, Session, SessionOptions
 
 WARM_UP_S = 2.0
@@ -100,7 +101,7 @@ async def run(
 def _ready(subject: Subject) -> Compositor:
     """What makes the pictures, once all is made ready that a server makes ready as soon as it can."""
     compositor = subject.avatar.sizes.at(subject.size)
-    rehearse(compositor)
+    deque(rehearse(compositor), 0)
     keep_time()
     return compositor
 

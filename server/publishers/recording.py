@@ -14,10 +14,10 @@ from typing import Self
 from avatar.geometry import Size
 from avatar.timeline import Timeline
 from models.loading import n_cores
+from models.threads import ENCODING, give_way
 from server.encoding import Mp4Writer
 from server.publisher import RenderedFrame
 from server.publishers.ending import to_its_end
-from server.threads import ENCODING, give_way
 
 log = logging.getLogger(__name__)
 

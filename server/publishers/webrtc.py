@@ -15,12 +15,12 @@ from aiortc import RTCIceServer
 
 from avatar.geometry import Size
 from avatar.timeline import Timeline
+from models.threads import ENCODING, giving_way
 from server.publisher import RenderedFrame
 from server.publishers.ending import to_its_end
 from server.publishers.live_encoding import LiveEncoder
 from server.publishers.offers import Answer, IceServer, NotOnAir, TooManyViewers
 from server.publishers.viewer import Viewer
-from server.threads import ENCODING, giving_way
 
 log = logging.getLogger(__name__)
 

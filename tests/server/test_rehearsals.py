@@ -1,82 +1,92 @@
 from __future__ import annotations
 
-import threading
+import gc
+import time
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from avatar.compositor import Compositor
-from avatar.director import Shot
 from avatar.kept import Kept
-from avatar.pictures import Picture, Rgb
-from avatar.rehearsal import crossings
+from avatar.rehearsal import crossings, rehearse, rehearsed
 from models.loading import Catalogue
-from server.rehearsals import Rehearsals, rehearse
-
-
-class Counting(Compositor):
-    """Counts the pictures that it makes; ``gate`` holds it up."""
-
-    n_made = 0
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(Catalogue([folder]).load("tiny").bundle)
-        self.gate, self.begun = threading.Event(), threading.Event()
-        self.gate.set()
-
-    def compose(self, shot: Shot, mouth: Rgb | None = None, strength: float = 1.0) -> Picture:
-        self.begun.set()
-        assert self.gate.wait(10)
-        self.n_made += 1
-        return super().compose(shot, mouth, strength)
+from server.rehearsals import Rehearsals
 
 
 @pytest.fixture
-def compositor(tiny_avatar: Path) -> Counting:
-    return Counting(tiny_avatar)
+def compositor(tiny_avatar: Path) -> Compositor:
+    return new(tiny_avatar)
 
 
-def test_after_a_rehearsal_its_crossings_are_at_hand_and_none_is_made_twice(compositor: Counting) -> None:
+def new(folder: Path) -> Compositor:
+    return Compositor(Catalogue([folder]).load("tiny").bundle)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_after_a_rehearsal_its_crossings_are_at_hand_and_none_is_made_twice(compositor: Compositor) -> None:
     shots = list(crossings(compositor.bundle))
     assert shots
     assert not any(map(compositor.is_ready, shots))
-    rehearse(compositor)
+    assert [shot for shot, _ in rehearse(compositor)] == shots
     assert all(map(compositor.is_ready, shots))
-    assert compositor.n_made == len(shots)
-    rehearse(compositor)
-    assert compositor.n_made == len(shots)
+    assert list(rehearse(compositor)) == []
 
 
-def test_it_is_over_when_no_more_is_kept(compositor: Counting) -> None:
+def test_it_is_over_when_no_more_is_kept(compositor: Compositor) -> None:
     compositor._crossings = Kept(5)
-    rehearse(compositor)
+    assert len(list(rehearse(compositor))) == 5
     assert compositor.is_full
-    assert compositor.n_made == 5
 
 
-def test_each_compositor_is_rehearsed_once_in_one_thread_that_gives_way(tiny_avatar: Path) -> None:
-    one, other = Counting(tiny_avatar), Counting(tiny_avatar)
-    rehearsals, last = Rehearsals(), list(crossings(one.bundle))[-1]
+def test_pictures_that_another_rehearsed_are_as_if_it_had_made_them(compositor: Compositor, tiny_avatar: Path) -> None:
+    other = new(tiny_avatar)
+    for shot, picture in rehearsed(compositor.bundle):
+        other.keep(shot, picture)
+        kept = other.at_hand(shot)
+        assert kept is not None
+        assert not kept.flags.writeable
+        assert (kept == compositor.compose(shot)).all()
+    assert other.n_bytes == compositor.n_bytes
+
+
+def test_what_is_kept_already_stays(compositor: Compositor) -> None:
+    shot, picture = next(iter(rehearse(compositor)))
+    before = compositor.at_hand(shot)
+    compositor.keep(shot, picture.copy())
+    assert compositor.at_hand(shot) is before
+
+
+def test_all_that_are_begun_are_rehearsed(tiny_avatar: Path) -> None:
+    one, other = new(tiny_avatar), new(tiny_avatar)
+    rehearsals = Rehearsals()
     for compositor in (one, other, one):
         rehearsals.begin(compositor)
-    for _ in range(1000):
-        if other.is_ready(last):
-            break
-        threading.Event().wait(0.01)
+    shots = list(crossings(one.bundle))
+    wait_for(lambda: all(map(one.is_ready, shots)) and all(map(other.is_ready, shots)))
     rehearsals.close()
-    assert one.n_made == other.n_made == len(list(crossings(one.bundle)))
 
 
-def test_closing_waits_for_one_picture_only(compositor: Counting) -> None:
-    compositor.gate.clear()
+def test_what_nobody_shows_any_more_is_not_kept_for_its_rehearsal(tiny_avatar: Path) -> None:
+    rehearsals, compositors = Rehearsals(), [new(tiny_avatar)]
+    first = next(crossings(compositors[0].bundle))
+    footage, gone = weakref.ref(compositors[0].bundle.clips["idle"].frames), weakref.ref(compositors[0])
+    rehearsals.begin(compositors[0])
+    wait_for(lambda: compositors[0].is_ready(first))
+    compositors.clear()
+    wait_for(lambda: gc.collect() >= 0 and gone() is None and footage() is None)
+    rehearsals.close()
+
+
+def test_closing_gives_up_what_is_not_finished(compositor: Compositor) -> None:
     rehearsals = Rehearsals()
     rehearsals.begin(compositor)
-    assert compositor.begun.wait(10)
-    closing = threading.Thread(target=rehearsals.close)
-    closing.start()
-    while not rehearsals.is_closing:
-        threading.Event().wait(0.001)
-    compositor.gate.set()
-    closing.join(10)
-    assert not closing.is_alive()
-    assert compositor.n_made == 1
+    rehearsals.close()
+    assert not all(map(compositor.is_ready, crossings(compositor.bundle)))

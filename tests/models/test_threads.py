@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from server.threads import ENCODING, giving_way
+from models.threads import ENCODING, giving_way
 
 
 def niceness() -> int:

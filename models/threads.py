@@ -16,7 +16,7 @@ CROSSING = 10
 two threads at full speed beside which an encoder that has just got the interpreter's lock gets no core."""
 
 LOADING = 10
-"""Niceness of threads that read avatars while others perform: it takes seconds, and nobody's frames may wait for it."""
+"""Niceness of threads that open networks while others perform: nobody's frames may wait for it."""
 
 
 def give_way(niceness: int) -> None:

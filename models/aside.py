@@ -1,0 +1,160 @@
+"""Work that takes seconds, done by a process of its own that has a core only while nobody else wants it.
+
+A thread needs the interpreter's lock again and again. Where it also gives way to all others, it holds the lock without
+a core to let go of it, and whoever has frames due waits.
+"""
+
+from __future__ import annotations
+
+import atexit
+import pickle
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from typing import Generic, TypeVar, cast
+
+from avatar.errors import AvatarError
+from models.parent import environment
+from models.shared import IS_THERE, pickled, unpickled
+
+T = TypeVar("T")
+
+SETTINGS = {"NUMPY_MADVISE_HUGEPAGE": "0", "OPENBLAS_NUM_THREADS": "1"}
+"""Of the helper. numpy asks for huge pages for large arrays: while the system gathers and clears those for 360 MB,
+everybody waits. And it is forked, which is for processes of one thread."""
+
+
+class Helper:
+    """A process that waits, with all that it needs imported, and splits off one for each piece of work.
+
+    To start a process takes half a second of a core, and it only gives way once it runs; to split one off takes this
+    process no time. It ends with this process.
+    """
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 — our own interpreter
+                [sys.executable, "-P", "-m", "models.working", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env={**environment(), **SETTINGS},
+                # Ctrl-C is meant for this process. In a session of its own the helper would have half of the cores:
+                # Linux shares them among sessions first, and niceness counts within one (sched(7), "autogroup").
+                process_group=0,
+            )
+
+    def split_off(self, end: socket.socket, memory: list[int]) -> None:
+        """A process that has this end of a connection, and this memory.
+
+        Raises:
+            OSError: the helper has ended.
+        """
+        socket.send_fds(self._socket, [pickle.dumps(memory)], [end.fileno(), *memory])
+
+    def close(self) -> None:
+        self._socket.close()
+        self._process.kill()
+        self._process.wait()
+
+
+_helpers: list[Helper] = []
+"""None or one."""
+_helping = threading.Lock()
+
+
+def _split_off(end: socket.socket, memory: list[int]) -> None:
+    with _helping:
+        if _helpers:
+            with suppress(OSError):
+                return _helpers[0].split_off(end, memory)
+            _helpers.pop().close()
+        _helpers.append(Helper())
+        return _helpers[0].split_off(end, memory)
+
+
+@atexit.register
+def _close_helpers() -> None:
+    for helper in _helpers:
+        helper.close()
+
+
+class Aside(Generic[T]):
+    """Results of some work, one after another as they are done. To be closed, which ends the work at its next result.
+
+    Where a system has no memory to share (other than Linux), this process works.
+
+    Args:
+        work: can be pickled, as functions of modules can.
+        given: its arguments. Arrays that lie in ``models.shared.Shared`` are not copied, and the work may put what it
+            makes into such memory that it is given.
+
+    Raises:
+        AvatarError: the work's own, or that its process came to an end; from iterating.
+    """
+
+    def __init__(self, work: Callable[..., Iterator[T]], *given: object) -> None:
+        self._is_closed = False
+        if not IS_THERE:
+            self._own = work(*given)
+            return
+        task, self._memory = pickled((work, given))
+        self._socket, theirs = socket.socketpair()
+        self._results = self._socket.makefile("rb")
+        with theirs:
+            _split_off(theirs, list(self._memory))
+        with suppress(OSError), self._socket.makefile("wb") as stream:  # it has ended, which is told later
+            pickle.dump(task, stream)
+
+    def __iter__(self) -> Iterator[T]:
+        if not IS_THERE:
+            yield from self._own
+            return
+        with self._results:
+            while not self._is_closed:
+                try:
+                    answer = unpickled(pickle.load(self._results), self._memory)  # noqa: S301 — our own process wrote it
+                except (EOFError, pickle.UnpicklingError):  # between two results, or within one
+                    answer = None
+                if isinstance(answer, Result):
+                    yield cast(T, answer.value)
+                elif isinstance(answer, AvatarError):
+                    raise answer
+                elif isinstance(answer, Done) or self._is_closed:
+                    break
+                else:
+                    raise AvatarError("a process that worked aside came to an end before its work did")
+
+    def close(self) -> None:
+        """From any thread; who iterates goes on after the loop."""
+        self._is_closed = True
+        if IS_THERE:
+            with suppress(OSError):  # the process has ended
+                self._socket.shutdown(socket.SHUT_RDWR)
+            self._socket.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One of them, as it is handed over."""
+
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """There are no more."""
+
+
+def done_aside(work: Callable[..., T], *given: object) -> T:
+    """What ``work(*given)`` returns, or raises if it is an ``AvatarError``; see ``Aside``."""
+    aside: Aside[T] = Aside(_only, work, *given)
+    with closing(aside) as results:
+        return next(iter(results))
+
+
+def _only(work: Callable[..., T], *given: object) -> Iterator[T]:
+    yield work(*given)
