@@ -78,8 +78,8 @@ def _split_off(end: socket.socket, memory: list[int]) -> None:
 
 @atexit.register
 def _close_helpers() -> None:
-    for helper in _helpers:
-        helper.close()
+    while _helpers:
+        _helpers.pop().close()
 
 
 class Aside(Generic[T]):

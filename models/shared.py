@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 import os
 import pickle
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from mmap import ACCESS_READ, ACCESS_WRITE, ALLOCATIONGRANULARITY, mmap
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,8 @@ class Shared:
         self.__array_interface__: dict[str, Any] = {}
         self._pages: list[mmap] = []
         if self.descriptor is not None:
-            weakref.finalize(self, _left, self.descriptor, self._pages, is_ours).atexit = False
+            _leaver()
+            weakref.finalize(self, _left.put, (self.descriptor, self._pages, is_ours)).atexit = False
 
     def arrays(self, shapes: Sequence[Shape]) -> list[NDArray[np.uint8]]:
         """New arrays, to be filled; only once."""
@@ -74,17 +76,25 @@ def _in_whole_pages(n_bytes: int) -> int:
     return -(-n_bytes // ALLOCATIONGRANULARITY) * ALLOCATIONGRANULARITY
 
 
-_leaving = ThreadPoolExecutor(1, "leaving")
-
-
 PIECE_BYTES, REST_S = 2**20, 0.001
 """To give back half a gigabyte at once would take 0.1 s, in which other threads may have to wait for the system."""
 
+_left: SimpleQueue[tuple[int, list[mmap], bool]] = SimpleQueue()
+"""Memory of which nobody has any array. A queue of this kind takes no lock: it may be the garbage collector that found
+out, in the middle of anything."""
 
-def _left(descriptor: int, pages: list[mmap], is_ours: bool) -> None:
-    """Nobody has any of the arrays; it may be the event loop that noticed, so another thread gives them back."""
-    with suppress(RuntimeError):  # the interpreter is about to end, and all is given back
-        _leaving.submit(_leave, descriptor, pages, is_ours)
+
+@functools.cache
+def _leaver() -> threading.Thread:
+    """The thread that gives memory back; it may be the event loop that noticed."""
+    thread = threading.Thread(target=_leave_forever, name="leaving", daemon=True)
+    thread.start()
+    return thread
+
+
+def _leave_forever() -> None:
+    while True:
+        _leave(*_left.get())
 
 
 def _leave(descriptor: int, pages: list[mmap], is_ours: bool) -> None:

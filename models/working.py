@@ -50,23 +50,33 @@ def split_off_forever(requests: socket.socket) -> None:
 
 
 def work(descriptors: list[int], names: list[int]) -> None:
-    """Does one piece of work and ends the process."""
-    status = 1
+    """Does one piece of work and ends the process, which closes the connection."""
+    connection, status = socket.socket(fileno=descriptors[0]), 1
     try:
         memory = {name: Shared(descriptor, name) for name, descriptor in zip(names, descriptors[1:], strict=True)}
-        stream = socket.socket(fileno=descriptors[0]).makefile("rwb")  # closed by the end of the process alone
+        stream = connection.makefile("rwb")
         task, given = unpickled(pickle.load(stream), memory)  # noqa: S301 — our own process wrote it
         for answer in answers(task(*given)):
             pickle.dump(pickled(answer)[0], stream)
             stream.flush()
         status = 0
-    except (BrokenPipeError, ConnectionResetError):  # nobody wants the rest
-        status = 0
     except BaseException:
-        sys.excepthook(*sys.exc_info())
+        if is_wanted(connection):
+            sys.excepthook(*sys.exc_info())
     finally:
         sys.stderr.flush()
         os._exit(status)
+
+
+def is_wanted(connection: socket.socket) -> bool:
+    """Whether the other side still listens. Else its memory may be gone, too."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1, socket.MSG_PEEK) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
 
 
 def answers(results: Iterator[object]) -> Iterator[Result | Done | AvatarError]:

@@ -7,6 +7,7 @@ import os
 import pickle
 import sys
 import time
+from concurrent.futures import thread
 
 import numpy as np
 import pytest
@@ -57,6 +58,19 @@ def test_memory_that_was_never_used_is_given_back() -> None:
     descriptor = memory.descriptor
     assert descriptor is not None
     del memory
+    end = time.monotonic() + 10
+    while is_open(descriptor) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not is_open(descriptor)
+
+
+def test_memory_may_be_left_in_the_middle_of_anything() -> None:
+    """The garbage collector may find it while a lock is held that a pool of threads would ask for."""
+    memory = Shared()
+    descriptor = memory.descriptor
+    assert descriptor is not None
+    with thread._global_shutdown_lock:
+        del memory
     end = time.monotonic() + 10
     while is_open(descriptor) and time.monotonic() < end:
         time.sleep(0.01)
