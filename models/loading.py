@@ -180,11 +180,12 @@ class Catalogue:
         """The avatar as it is on disk now. Blocks for as long as reading takes, and reads once for all who ask.
 
         Args:
-            aside: whether footage is read by a process that leaves the cores to others, instead of on all of them.
+            aside: whether a process reads footage that leaves the cores to others, instead of this one on all of them.
 
         Raises:
             AvatarNotFound: no folder has it; the sentence lists those that there are.
             BundleError: its folder cannot be used; the sentence says why.
+            AvatarError: the process that read it came to an end.
         """
         entries, broken = self._entries()
         if avatar_id not in entries:

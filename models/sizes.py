@@ -49,7 +49,7 @@ class Sizes:
 
         Args:
             at_once: clips that are resized at a time.
-            aside: whether that is done by a process that leaves the cores to others; it takes half a second longer.
+            aside: whether a process does that which leaves the cores to others.
 
         Raises:
             AvatarError: that process came to an end.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -101,7 +100,8 @@ async def run(
 def _ready(subject: Subject) -> Compositor:
     """What makes the pictures, once all is made ready that a server makes ready as soon as it can."""
     compositor = subject.avatar.sizes.at(subject.size)
-    deque(rehearse(compositor), 0)
+    for _ in rehearse(compositor):
+        pass
     keep_time()
     return compositor
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from avatar.errors import AvatarNotFound, BundleError, RuntimeUnavailable
@@ -116,6 +117,16 @@ def test_a_failed_load_is_tried_again(avatars: Path) -> None:
         catalogue.load("tiny")
     shutil.move(avatars / "mask.png", avatars / "tiny" / "mask.png")
     assert catalogue.load("tiny").bundle.id == "tiny"
+
+
+def test_another_process_reads_what_is_then_there_as_ever(avatars: Path) -> None:
+    catalogue = Catalogue([avatars])
+    aside = catalogue.load("tiny", aside=True)
+    assert catalogue.load("tiny") is aside
+    here = Catalogue([avatars]).load("tiny")
+    assert aside.model is not None
+    assert np.array_equal(aside.bundle.clips["talk"].frames, here.bundle.clips["talk"].frames)
+    assert aside.bundle.loops == here.bundle.loops
 
 
 def test_a_new_version_serves_those_who_ask_from_then_on(avatars: Path) -> None:

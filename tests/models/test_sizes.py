@@ -17,6 +17,7 @@ from avatar.director import Shot
 from avatar.framing import Framing
 from avatar.geometry import Size
 from models.bundles import read_bundle
+from models.loading import Catalogue
 from models.sizes import Sizes
 
 SMALL, TALL, WIDE = Size(64, 64), Size(64, 128), Size(128, 64)
@@ -58,6 +59,23 @@ def test_footage_of_a_size_is_made_once_for_all_who_ask_at_once(bundle: AvatarBu
     assert made[0].size == SMALL
     own = sum(clip.frames.nbytes for clip in bundle.clips.values())
     assert sizes.n_bytes == own + own // 4
+
+
+def test_another_process_makes_the_same(bundle: AvatarBundle) -> None:
+    here, aside = (Sizes(bundle, 2**30).at(SMALL, aside=aside) for aside in (False, True))
+    for name, clip in here.bundle.clips.items():
+        other = aside.bundle.clips[name]
+        assert np.array_equal(clip.frames, other.frames)
+        assert np.array_equal(clip.faces, other.faces)
+        assert not other.frames.flags.writeable
+        assert np.array_equal(clip.crops, other.crops)
+    assert aside.size == SMALL
+
+
+def test_the_crops_of_footage_that_is_shared_are_the_same_in_all_sizes(tiny_avatar: Path) -> None:
+    shared = Catalogue([tiny_avatar]).load("tiny")
+    own, small = shared.bundle.clips["talk"], shared.sizes.at(SMALL, aside=True).bundle.clips["talk"]
+    assert np.shares_memory(own.crops, small.crops)
 
 
 def test_a_silent_frame_of_another_size_takes_no_work(bundle: AvatarBundle) -> None:

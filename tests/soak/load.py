@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import msgspec
+import onnx
 
 from models.loading import n_cores
-from models.manifest import FILE_NAME
+from models.manifest import FILE_NAME, read_manifest, write_manifest
 from tests.server.running import START
 from tests.soak.crowd import Counts, Crowd, Served, crowd
 from tests.soak.figures import Figure, Memory, Progress, no_progress
@@ -114,6 +116,8 @@ async def swap(
 ) -> list[Figure]:
     """Sessions speak while another avatar, in the folder ``other``, is replaced by a new version that is asked for.
 
+    It has networks that were never opened; its footage is decoded and resized as if it had never been seen, too.
+
     Args:
         n_sessions: how many; None is three for each core, half of what two cores bear.
     """
@@ -184,8 +188,10 @@ def _id_of(manifest: str) -> str:
 
 
 def _new_version(folder: Path, version: str) -> None:
-    """Replaces avatar.toml at once, as whoever deploys an avatar does."""
-    lines = (folder / FILE_NAME).read_text(encoding="utf-8").splitlines()
-    new = [f'version = "{version}"' if line.startswith("version =") else line for line in lines]
-    (folder / "new.toml").write_text("\n".join(new) + "\n", encoding="utf-8")
-    (folder / "new.toml").replace(folder / FILE_NAME)
+    """Puts one in place: nobody has seen its networks before. Only the footage is as it was."""
+    for path in (folder / "weights").glob("*.onnx"):
+        network = onnx.load(path)
+        network.producer_version = version
+        onnx.save(network, path.with_suffix(".new"))
+        path.with_suffix(".new").replace(path)
+    write_manifest(folder, msgspec.structs.replace(read_manifest(folder), version=version))
