@@ -117,7 +117,7 @@ class Aside(Generic[T]):
             while not self._is_closed:
                 try:
                     answer = unpickled(pickle.load(self._results), self._memory)  # noqa: S301 — our own process wrote it
-                except (EOFError, pickle.UnpicklingError):  # between two results, or within one
+                except (EOFError, pickle.UnpicklingError, ConnectionError):  # between two results, or within one
                     answer = None
                 if isinstance(answer, Result):
                     yield cast(T, answer.value)
