@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from avatar.errors import BundleError
 from avatar.geometry import Size
 from avatar.lipsync import MouthTuning
+from avatar.pictures import shape_of
 
 STATES = ("idle", "listen", "talk")
 
@@ -107,7 +108,7 @@ class AvatarBundle:
         for use, clip in [*self.loops.items(), *self.gestures.items()]:
             if clip not in self.clips:
                 raise BundleError(f"avatar '{self.id}' plays clip '{clip}' for '{use}', but has no such clip")
-        shape = (self.size.height * 3 // 2, self.size.width)
+        shape = shape_of(self.size)
         for clip_ in self.clips.values():
             if clip_.frames.shape[1:] != shape:
                 raise BundleError(

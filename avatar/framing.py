@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from avatar.bundle import AvatarBundle, Clip
 from avatar.geometry import Box, Size
-from avatar.pictures import Arrays, Picture, anywhere, planes
+from avatar.pictures import Arrays, Picture, anywhere, planes, shape_of
 
 BLACK, GREY = 16, 128
 """Luma and chroma of black in the limited range of ITU-R BT.601."""
@@ -56,7 +56,7 @@ class Framing:
 
     def apply(self, picture: Picture) -> Picture:
         """The picture at ``size``: a new I420 array, read-only."""
-        framed: Picture = np.empty((self.size.height * 3 // 2, self.size.width), np.uint8)
+        framed: Picture = np.empty(shape_of(self.size), np.uint8)
         self._apply_into(framed, picture)
         framed.setflags(write=False)
         return framed
@@ -104,8 +104,7 @@ def framed(bundle: AvatarBundle, framing: Framing, of_each: OfEach = map, arrays
         framing.apply_to_all(clip.frames, frames)
         return replace(clip, frames=frames, faces=framing.faces(clip.faces))
 
-    width, height = framing.size.width, framing.size.height
-    made = arrays([(len(clip), height * 3 // 2, width) for clip in bundle.clips.values()])
+    made = arrays([(len(clip), *shape_of(framing.size)) for clip in bundle.clips.values()])
     clips = dict(zip(bundle.clips, of_each(framed_clip, bundle.clips.values(), made), strict=True))
     return replace(bundle, size=framing.size, clips=clips)
 

@@ -45,6 +45,11 @@ def size_of(picture: Picture) -> Size:
     return Size(picture.shape[1], picture.shape[0] * 2 // 3)
 
 
+def shape_of(size: Size) -> tuple[int, int]:
+    """Of a picture's array."""
+    return size.height * 3 // 2, size.width
+
+
 def planes(picture: Picture) -> Planes:
     width, height = picture.shape[1], picture.shape[0] * 2 // 3
     flat, n_luma, n_chroma = picture.reshape(-1), width * height, width * height // 4

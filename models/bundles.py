@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from avatar.bundle import AvatarBundle, Clip
 from avatar.errors import BundleError
 from avatar.geometry import Size, footprint, relative_to
-from avatar.pictures import Arrays, Picture, anywhere, cut_out, size_of, to_rgb
+from avatar.pictures import Arrays, Picture, anywhere, cut_out, shape_of, size_of, to_rgb
 from models.footage import decode_into
 from models.manifest import (
     ClipEntry,
@@ -76,9 +76,8 @@ def read_bundle(
     manifest = manifest or read_manifest(folder)
     check_files(folder, manifest)
     mask = read_mask(folder / MASK)
-    height, width = manifest.frame_size.height, manifest.frame_size.width
     counts = [entry.frames for entry in manifest.clips.values()]
-    made = arrays([(n, height * 3 // 2, width) for n in counts] + [(n, *mask.shape, 3) for n in counts])
+    made = arrays([(n, *shape_of(manifest.frame_size)) for n in counts] + [(n, *mask.shape, 3) for n in counts])
     with ThreadPoolExecutor(at_once, "clips") as pool:
         reading = partial(read_clip, folder, manifest)
         read = pool.map(reading, manifest.clips, made[: len(counts)], made[len(counts) :])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from avatar.errors import BundleError
 from avatar.geometry import Size
-from avatar.pictures import Picture, Rgb, from_rgb
+from avatar.pictures import Picture, Rgb, from_rgb, shape_of
 
 BT601 = (5, 6)
 """H.273 matrix coefficients of BT.601: 5 is its 625-line system (BT.470BG), 6 its 525-line system (SMPTE 170M)."""
@@ -70,7 +70,7 @@ def decode_clip(path: Path, size: Size, fps: Fraction, n_frames: int) -> NDArray
         BundleError: the file is no such clip; the sentence names the file, what it has and what is needed.
     """
     refuse_odd(size, path.name)
-    pictures = np.empty((n_frames, size.height * 3 // 2, size.width), np.uint8)
+    pictures = np.empty((n_frames, *shape_of(size)), np.uint8)
     decode_into(pictures, path, size, fps)
     return pictures
 

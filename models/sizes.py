@@ -6,6 +6,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from avatar.bundle import AvatarBundle
 from avatar.compositor import CROSSINGS_BYTES, Compositor
@@ -71,14 +72,15 @@ class Sizes:
             return found
 
     def _made(self, framing: Framing, at_once: int, aside: bool) -> Compositor:
-        size, arrays = framing.size, Shared().arrays
+        size = framing.size
         if not self._makes_room(self._most(size)):
             return self._own.through(framing)
+        work = partial(framed, self._own.bundle, framing, arrays=Shared().arrays)
         if aside:
-            made = Compositor(done_aside(framed, self._own.bundle, framing, map, arrays))
+            made = Compositor(done_aside(work))
         else:
             with ThreadPoolExecutor(at_once, "sizes") as pool:
-                made = Compositor(framed(self._own.bundle, framing, pool.map, arrays))
+                made = Compositor(work(of_each=pool.map))
         with self._lock:
             self._keep(size, made)
         return made

@@ -37,11 +37,12 @@ class Rehearsals:
         compositor = rehearsing()
         if compositor is None:
             return
-        with self._lock:
-            if self._is_closing:
-                return
-            self._work = Aside(rehearsed, compositor.bundle)
+        avatar = compositor.bundle.id
         try:
+            with self._lock:
+                if self._is_closing:
+                    return
+                self._work = Aside(rehearsed, compositor.bundle)
             with closing(self._work) as pictures:
                 for shot, picture in pictures:
                     del compositor
@@ -50,7 +51,7 @@ class Rehearsals:
                         break
                     compositor.keep(shot, picture)
         except Exception:  # sessions will meet it themselves, if it is more than a passing trouble
-            log.exception("a rehearsal failed")
+            log.exception("a rehearsal failed", extra={"avatar": avatar})
         with self._lock:
             self._work = None  # it holds the footage
 

@@ -17,12 +17,24 @@ from models.shared import Shared, pickled, unpickled
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="arrays lie in the process's own memory")
 
 
-def is_open(descriptor: int) -> bool:
+def file_of(memory: Shared) -> tuple[int, int]:
+    """Its descriptor, and its inode: the descriptor may be another file's soon."""
+    assert memory.descriptor is not None
+    return memory.descriptor, os.fstat(memory.descriptor).st_ino
+
+
+def is_open(descriptor: int, inode: int) -> bool:
     try:
-        os.fstat(descriptor)
+        return os.fstat(descriptor).st_ino == inode
     except OSError:
         return False
-    return True
+
+
+def is_given_back(descriptor: int, inode: int) -> None:
+    end = time.monotonic() + 10
+    while is_open(descriptor, inode) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not is_open(descriptor, inode)
 
 
 def test_arrays_have_their_shapes_and_do_not_overlap() -> None:
@@ -36,45 +48,32 @@ def test_arrays_have_their_shapes_and_do_not_overlap() -> None:
 
 def test_memory_is_given_back_when_the_last_of_its_arrays_is_gone() -> None:
     memory = Shared()
-    descriptor = memory.descriptor
-    assert descriptor is not None
+    file = file_of(memory)
     one, other = memory.arrays([(5_000_000,), (10,)])
     one[...] = 1
     part = other[3:]
-    inode = os.fstat(descriptor).st_ino
     del memory, one, other
     gc.collect()
-    assert is_open(descriptor)
+    assert is_open(*file)
     assert part.shape == (7,)
     del part
-    end = time.monotonic() + 10
-    while is_open(descriptor) and os.fstat(descriptor).st_ino == inode and time.monotonic() < end:
-        time.sleep(0.01)
-    assert not is_open(descriptor) or os.fstat(descriptor).st_ino != inode
+    is_given_back(*file)
 
 
 def test_memory_that_was_never_used_is_given_back() -> None:
     memory = Shared()
-    descriptor = memory.descriptor
-    assert descriptor is not None
+    file = file_of(memory)
     del memory
-    end = time.monotonic() + 10
-    while is_open(descriptor) and time.monotonic() < end:
-        time.sleep(0.01)
-    assert not is_open(descriptor)
+    is_given_back(*file)
 
 
 def test_memory_may_be_left_in_the_middle_of_anything() -> None:
     """The garbage collector may find it while a lock is held that a pool of threads would ask for."""
     memory = Shared()
-    descriptor = memory.descriptor
-    assert descriptor is not None
+    file = file_of(memory)
     with thread._global_shutdown_lock:
         del memory
-    end = time.monotonic() + 10
-    while is_open(descriptor) and time.monotonic() < end:
-        time.sleep(0.01)
-    assert not is_open(descriptor)
+    is_given_back(*file)
 
 
 def test_values_are_told_by_where_their_arrays_lie() -> None:

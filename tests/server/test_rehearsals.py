@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from avatar.compositor import Compositor
+from avatar.director import Shot
 from avatar.kept import Kept
+from avatar.pictures import Picture
 from avatar.rehearsal import crossings, rehearse, rehearsed
 from models.loading import Catalogue
 from server.rehearsals import Rehearsals
@@ -20,8 +22,18 @@ def compositor(tiny_avatar: Path) -> Compositor:
     return new(tiny_avatar)
 
 
-def new(folder: Path) -> Compositor:
-    return Compositor(Catalogue([folder]).load("tiny").bundle)
+class Counting(Compositor):
+    """Counts the pictures that it is given."""
+
+    n_given = 0
+
+    def keep(self, shot: Shot, picture: Picture) -> None:
+        super().keep(shot, picture)
+        self.n_given += 1
+
+
+def new(folder: Path) -> Counting:
+    return Counting(Catalogue([folder]).load("tiny").bundle)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -64,14 +76,20 @@ def test_what_is_kept_already_stays(compositor: Compositor) -> None:
     assert compositor.at_hand(shot) is before
 
 
-def test_all_that_are_begun_are_rehearsed(tiny_avatar: Path) -> None:
+def test_all_that_are_begun_are_rehearsed_once(tiny_avatar: Path) -> None:
     one, other = new(tiny_avatar), new(tiny_avatar)
     rehearsals = Rehearsals()
     for compositor in (one, other, one):
         rehearsals.begin(compositor)
     shots = list(crossings(one.bundle))
-    wait_for(lambda: all(map(one.is_ready, shots)) and all(map(other.is_ready, shots)))
+    wait_for(lambda: one.n_given >= len(shots) and other.n_given >= len(shots))
+    last = new(tiny_avatar)
+    rehearsals.begin(last)
+    wait_for(lambda: last.n_given > 0)
     rehearsals.close()
+    assert all(map(one.is_ready, shots))
+    assert all(map(other.is_ready, shots))
+    assert one.n_given == other.n_given == len(shots)
 
 
 def test_what_nobody_shows_any_more_is_not_kept_for_its_rehearsal(tiny_avatar: Path) -> None:
