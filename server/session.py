@@ -289,13 +289,16 @@ class Session:
         self._late.give_up()
 
     async def _perform(self) -> None:
+        """Shows and plans in turns of their own: of sessions that share a beat all show before any of them plans, which
+        takes ten times as long."""
         while True:
             due_ns = self._due_ns(self._next_shown)
             await self._clock.sleep_until(min(due_ns, self._due_ns(self._next_planned) - self._lead_ns()))
-            self._plan_ahead()
             lateness_ns = self._clock.now_ns() - due_ns
-            if lateness_ns >= 0:
+            if lateness_ns >= 0 and self._rendering:
                 self._show(self._rendering.popleft(), lateness_ns)
+            else:
+                self._plan_ahead()
 
     def _due_ns(self, index: int) -> int:
         return self._origin_ns + self.timeline.start_ns(index)

@@ -45,7 +45,8 @@ class JumpingClock:
             for _ in range(8):
                 await asyncio.sleep(0)
             if self._sleepers and not self._busy():
-                ns, _, awake = heapq.heappop(self._sleepers)
-                self._now_ns = max(self._now_ns, ns)
-                if not awake.done():
-                    awake.set_result(None)
+                self._now_ns = max(self._now_ns, self._sleepers[0][0])
+                while self._sleepers and self._sleepers[0][0] <= self._now_ns:
+                    _, _, awake = heapq.heappop(self._sleepers)
+                    if not awake.done():
+                        awake.set_result(None)

@@ -16,8 +16,10 @@ import psutil
 import pytest
 
 from avatar.audio import Pcm
+from avatar.compositor import Compositor
 from avatar.cues import Behaviour, Block, Perform
-from avatar.pictures import Rgb, to_rgb
+from avatar.director import Shot
+from avatar.pictures import Picture, Rgb, to_rgb
 from avatar.timeline import Timeline
 from models.loading import Catalogue, LoadedAvatar
 from server.inference import Inference
@@ -568,3 +570,39 @@ async def test_sessions_keep_a_common_beat_whenever_they_begin(loaded: LoadedAva
                 session.stop()
             time.cancel()
     assert moments == {10 * MS, 20 * MS, 30 * MS}
+
+
+class SlowlyPlanned(Compositor):
+    """Time passes whenever a frame is planned."""
+
+    clock: JumpingClock
+    n_planned = 0
+
+    def at_hand(self, shot: Shot) -> Picture | None:
+        self.n_planned += 1
+        self.clock.hold_up(6 * MS)
+        return super().at_hand(shot)
+
+
+async def test_of_sessions_that_share_a_beat_all_show_before_any_plans(loaded: LoadedAvatar) -> None:
+    shown: list[Shown] = []
+    compositor = SlowlyPlanned(loaded.bundle)
+    with Inference(comfort_ns=NEVER_NS) as inference:
+        clock = compositor.clock = JumpingClock(lambda: not inference.idle)
+        sessions = [
+            Session(
+                "s", loaded.bundle, loaded.model, inference, [], clock, on_shown=shown.append, compositor=compositor
+            )
+            for _ in range(4)
+        ]
+        async with asyncio.TaskGroup() as tasks:
+            time = tasks.create_task(clock.run())
+            for session in sessions:
+                tasks.create_task(session.run())
+            await clock.sleep_until(2000 * MS)
+            for session in sessions:
+                session.stop()
+            time.cancel()
+    assert len(shown) > 150
+    assert compositor.n_planned > 150
+    assert {one.lateness_ns for one in shown[40:]} == {0}
