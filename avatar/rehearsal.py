@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from itertools import permutations
 
 from avatar.bundle import AvatarBundle
 from avatar.compositor import Compositor, Seen, seen_in
-from avatar.cues import Direction, Enter
-from avatar.director import Director, Manner, Shot
+from avatar.director import Director, DirectorState, Manner, Shot
+from avatar.loops import Position
 from avatar.pictures import Picture
 
-TURNS = 300
-"""What is talked through, each time from the state before it and back: clips are joined where they join best, so that
-after some minutes hardly any crossing is new."""
-
-SPEAKS_S, LISTENS_S = (0.8, 6.0), (0.3, 5.0)
-"""For how long each side of such a conversation speaks."""
-
-GOLDEN = (5**0.5 - 1) / 2
-"""Its multiples, less whole numbers, are spread evenly from the first on: what chance would do, without it."""
+ALWAYS = frozenset({"idle", "talk"})
+"""States that every session is in. Others are entered by clients that ask for them."""
 
 
 def rehearse(compositor: Compositor) -> Iterator[tuple[Shot, Picture]]:
@@ -38,20 +33,32 @@ def rehearsed(bundle: AvatarBundle) -> Iterator[tuple[Shot, Picture]]:
     return rehearse(Compositor(bundle))
 
 
-def crossings(bundle: AvatarBundle, manner: Manner = Manner()) -> Iterator[Shot]:
-    """Shots in which clips cross, each once, of conversations that are made up: those that come first, first.
+def crossings(bundle: AvatarBundle, manner: Manner = Manner()) -> list[Shot]:
+    """The shots in which states' loops cross, each once: those between ``ALWAYS`` first, then what is likely.
 
-    An avatar is at ease between its answers, or listens. Gestures are left out: they begin wherever they are asked for.
+    They are all that there are, as a crossing depends only on where in its loop the body is when another state begins.
+    Gestures are left out: they begin wherever they are asked for.
     """
-    director, known = Director(bundle, manner), set[Seen]()
-    for turn in range(TURNS):
-        waits_in = "listen" if turn % 2 and "listen" in bundle.loops else "idle"
-        for speaks, (shortest, longest) in ((False, LISTENS_S), (True, SPEAKS_S)):
-            wish = () if speaks else (Enter(waits_in),)
-            seconds = shortest + (longest - shortest) * ((2 * turn + speaks) * GOLDEN % 1)
-            for frame in range(round(seconds * bundle.fps)):
-                shot = director.step(speaks, Direction(states=() if frame else wish))
-                seen = seen_in(shot)
-                if shot.leaving is not None and seen not in known:
-                    known.add(seen)
-                    yield shot
+    shots, usual, rare = dict[Seen, Shot](), Counter[Seen](), Counter[Seen]()
+    for before, state in permutations(bundle.loops, 2):
+        loop = bundle.loops[before]
+        if loop == bundle.loops[state]:
+            continue
+        ways = usual if ALWAYS.issuperset((before, state)) else rare
+        for step in range(bundle.clips[loop].cycle):
+            for shot in _crossing(bundle, manner, Position(loop, step), state):
+                shots[seen_in(shot)] = shot
+                ways[seen_in(shot)] += 1
+    return [shots.pop(seen) for ways in (usual, rare) for seen, _ in ways.most_common() if seen in shots]
+
+
+def _crossing(bundle: AvatarBundle, manner: Manner, at: Position, state: str) -> Iterator[Shot]:
+    """The shots of the crossing that begins, sooner or later, where a state is entered at some point of another's."""
+    director, speaks = Director(bundle, manner), state == "talk"
+    director.state = DirectorState(state, at, speaking=speaks)
+    shot = director.step(speaks)
+    while shot.clip == at.clip and shot.leaving is None:
+        shot = director.step(speaks)
+    while shot.leaving is not None:
+        yield shot
+        shot = director.step(speaks)

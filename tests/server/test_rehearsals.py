@@ -44,7 +44,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def test_after_a_rehearsal_its_crossings_are_at_hand_and_none_is_made_twice(compositor: Compositor) -> None:
-    shots = list(crossings(compositor.bundle))
+    shots = crossings(compositor.bundle)
     assert shots
     assert not any(map(compositor.is_ready, shots))
     assert [shot for shot, _ in rehearse(compositor)] == shots
@@ -81,7 +81,7 @@ def test_all_that_are_begun_are_rehearsed_once(tiny_avatar: Path) -> None:
     rehearsals = Rehearsals()
     for compositor in (one, other, one):
         rehearsals.begin(compositor)
-    shots = list(crossings(one.bundle))
+    shots = crossings(one.bundle)
     wait_for(lambda: one.n_given >= len(shots) and other.n_given >= len(shots))
     last = new(tiny_avatar)
     rehearsals.begin(last)
@@ -94,7 +94,7 @@ def test_all_that_are_begun_are_rehearsed_once(tiny_avatar: Path) -> None:
 
 def test_what_nobody_shows_any_more_is_not_kept_for_its_rehearsal(tiny_avatar: Path) -> None:
     rehearsals, compositors = Rehearsals(), [new(tiny_avatar)]
-    first = next(crossings(compositors[0].bundle))
+    first = crossings(compositors[0].bundle)[0]
     footage, gone = weakref.ref(compositors[0].bundle.clips["idle"].frames), weakref.ref(compositors[0])
     rehearsals.begin(compositors[0])
     wait_for(lambda: compositors[0].is_ready(first))
