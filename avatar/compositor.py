@@ -20,7 +20,8 @@ from avatar.pictures import Picture, Rgb, apart, planes
 
 CROSSINGS_BYTES = 128 * 2**20
 """Memory for pictures between two clips: 388 at 480x480, 172 at 720x720. Clips are crossed where they join best, so
-that sixteen conversations of ``ava`` need no more than 253 in two hours; each takes as long as forty mouths laid on."""
+that there are 339 between idle and talk of ``ava``, and 495 more with listen; each takes as long as forty mouths laid
+on."""
 
 OPAQUE = np.uint16(255)
 
@@ -93,6 +94,11 @@ class Compositor:
     def is_ready(self, shot: Shot) -> bool:
         """Whether all that is left to be done for the shot's picture is to lay a mouth on it."""
         return shot.leaving is None or self._crossings.get(seen_in(shot)) is not None
+
+    @property
+    def n_kept(self) -> int:
+        """How many pictures between two clips are kept, at most."""
+        return self._crossings.n
 
     @property
     def is_full(self) -> bool:

@@ -18,7 +18,7 @@ class Kept(Generic[K, V]):
     """
 
     def __init__(self, n: int) -> None:
-        self._n = n
+        self.n = n
         self._values: dict[K, V] = {}
         self._wanted: set[K] = set()
         self._order: deque[K] = deque()
@@ -28,7 +28,7 @@ class Kept(Generic[K, V]):
 
     @property
     def is_full(self) -> bool:
-        return len(self._order) >= self._n
+        return len(self._order) >= self.n
 
     def get(self, key: K) -> V | None:
         value = self._values.get(key)
@@ -38,7 +38,7 @@ class Kept(Generic[K, V]):
 
     def put(self, key: K, value: V) -> V:
         """Keeps a value; returns it."""
-        while len(self._order) >= self._n:
+        while len(self._order) >= self.n:
             oldest = self._order.popleft()
             if oldest in self._wanted:
                 self._wanted.discard(oldest)

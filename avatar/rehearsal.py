@@ -10,7 +10,7 @@ from avatar.bundle import AvatarBundle
 from avatar.compositor import Compositor, Seen, seen_in
 from avatar.director import Director, DirectorState, Manner, Shot
 from avatar.loops import Position
-from avatar.pictures import Picture
+from avatar.pictures import Arrays, Picture, anywhere, shape_of
 
 ALWAYS = frozenset({"idle", "talk"})
 """States that every session is in. Others are entered by clients that ask for them."""
@@ -28,9 +28,13 @@ def rehearse(compositor: Compositor) -> Iterator[tuple[Shot, Picture]]:
             yield shot, compositor.compose(shot)
 
 
-def rehearsed(bundle: AvatarBundle) -> Iterator[tuple[Shot, Picture]]:
-    """The same, for who has no compositor."""
-    return rehearse(Compositor(bundle))
+def rehearsed(bundle: AvatarBundle, arrays: Arrays = anywhere) -> Iterator[tuple[Shot, Picture]]:
+    """The same, for who has no compositor; the pictures lie in ``arrays``."""
+    compositor = Compositor(bundle)
+    places = arrays([shape_of(bundle.size)] * compositor.n_kept)
+    for place, (shot, picture) in zip(places, rehearse(compositor), strict=False):
+        place[...] = picture
+        yield shot, place
 
 
 def crossings(bundle: AvatarBundle, manner: Manner = Manner()) -> list[Shot]:

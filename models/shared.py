@@ -76,8 +76,9 @@ def _in_whole_pages(n_bytes: int) -> int:
     return -(-n_bytes // ALLOCATIONGRANULARITY) * ALLOCATIONGRANULARITY
 
 
-PIECE_BYTES, REST_S = 2**20, 0.001
-"""To give back half a gigabyte at once would take 0.1 s, in which other threads may have to wait for the system."""
+PIECE_BYTES, REST_S = 2**20, 0.004
+"""To give back half a gigabyte at once would take 0.1 s, in which other threads may have to wait for the system: it is
+spread over two seconds."""
 
 _left: SimpleQueue[tuple[int, list[mmap], bool]] = SimpleQueue()
 """Memory of which nobody has any array. A queue of this kind takes no lock: it may be the garbage collector that found

@@ -7,12 +7,14 @@ import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 
 from avatar.compositor import Compositor
 from avatar.director import Shot
 from avatar.pictures import Picture
 from avatar.rehearsal import rehearsed
 from models.aside import Aside
+from models.shared import Shared
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ class Rehearsals:
             with self._lock:
                 if self._is_closing:
                     return
-                self._work = Aside(rehearsed, compositor.bundle)
+                self._work = Aside(partial(rehearsed, arrays=Shared().arrays), compositor.bundle)
             with closing(self._work) as pictures:
                 for shot, picture in pictures:
                     del compositor
