@@ -18,10 +18,13 @@ from avatar.kept import Kept
 from avatar.lipsync import Crop
 from avatar.pictures import Picture, Rgb, apart, planes
 
-CROSSINGS_BYTES = 128 * 2**20
-"""Memory for pictures between two clips: 388 at 480x480, 172 at 720x720. Clips are crossed where they join best, so
-that there are 339 between idle and talk of ``ava``, and 495 more with listen; each takes as long as forty mouths laid
-on."""
+REHEARSED_BYTES = 128 * 2**20
+"""Memory for pictures between two clips that are made before they are wanted: 388 at 480x480, 172 at 720x720. Clips are
+crossed where they join best, so that there are 339 between idle and talk of ``ava``, and 495 more with listen; each
+takes as long as forty mouths laid on."""
+
+CROSSED_BYTES = 32 * 2**20
+"""The same for those that are made when they are wanted."""
 
 OPAQUE = np.uint16(255)
 
@@ -56,7 +59,8 @@ class Compositor:
         self._crop = Size(bundle.mask.shape[1], bundle.mask.shape[0])
         self._mask = feathered(bundle.mask, bundle.tuning.mask_feather)
         n_pixels = bundle.size.width * bundle.size.height
-        self._crossings: Kept[Seen, Picture] = Kept(CROSSINGS_BYTES // (n_pixels * 3 // 2))
+        self._rehearsed: dict[Seen, Picture] = {}
+        self._crossed: Kept[Seen, Picture] = Kept(CROSSED_BYTES // (n_pixels * 3 // 2))
         # There are never more than the footage has frames: pictures that cross are not among them.
         self._places: dict[Seen, _Place | None] = {}
 
@@ -71,7 +75,8 @@ class Compositor:
         """Memory that its footage takes, and what is kept besides."""
         frames = sum(clip.frames.nbytes for clip in self.bundle.clips.values())
         places = sum(place.luma.nbytes + place.chroma.nbytes for place in list(self._places.values()) if place)
-        return frames + places + len(self._crossings) * self.bundle.size.width * self.bundle.size.height * 3 // 2
+        n_crossings = len(self._rehearsed) + len(self._crossed)
+        return frames + places + n_crossings * self.bundle.size.width * self.bundle.size.height * 3 // 2
 
     @property
     def size(self) -> Size:
@@ -87,23 +92,11 @@ class Compositor:
         """The shot's picture with the footage's own mouth where that takes no work, else None."""
         if self._framing:
             return None
-        if shot.leaving is None:
-            return self._frame(shot)
-        return self._crossings.get(seen_in(shot))
+        return self._made(shot)
 
     def is_ready(self, shot: Shot) -> bool:
         """Whether all that is left to be done for the shot's picture is to lay a mouth on it."""
-        return shot.leaving is None or self._crossings.get(seen_in(shot)) is not None
-
-    @property
-    def n_kept(self) -> int:
-        """How many pictures between two clips are kept, at most."""
-        return self._crossings.n
-
-    @property
-    def is_full(self) -> bool:
-        """Whether for each new picture between two clips an old one goes."""
-        return self._crossings.is_full
+        return self._made(shot) is not None
 
     def compose(self, shot: Shot, mouth: Rgb | None = None, strength: float = 1.0) -> Picture:
         """The shot's picture with a mouth on it.
@@ -123,10 +116,13 @@ class Compositor:
             picture.setflags(write=False)
         return self._framing.apply(picture) if self._framing else picture
 
-    def keep(self, shot: Shot, picture: Picture) -> None:
-        """Takes a picture between two clips as if it had composed it, without a mouth: another of the avatar's did."""
-        if not self.is_ready(shot):
-            self._crossings.put(seen_in(shot), apart(picture))
+    def rehearse(self, shot: Shot, picture: Picture) -> None:
+        """Takes a picture between two clips, without a mouth, that another compositor of the avatar made.
+
+        Args:
+            picture: stays as it is, for as long as this compositor is there.
+        """
+        self._rehearsed[seen_in(shot)] = picture
 
     def _dominant(self, shot: Shot | Leaving) -> tuple[str, int]:
         if shot.leaving is not None and shot.leaving.weight < 0.5:
@@ -137,14 +133,19 @@ class Compositor:
         frame: Picture = self.bundle.clips[shot.clip].frames[shot.frame]
         return frame
 
-    def _footage(self, shot: Shot | Leaving) -> Picture:
+    def _made(self, shot: Shot | Leaving) -> Picture | None:
+        """The shot's picture without a mouth, if it is there."""
         if shot.leaving is None:
             return self._frame(shot)
         seen = seen_in(shot)
-        picture = self._crossings.get(seen)
+        return self._rehearsed.get(seen, self._crossed.get(seen))
+
+    def _footage(self, shot: Shot | Leaving) -> Picture:
+        picture = self._made(shot)
         if picture is None:
+            assert shot.leaving is not None  # noqa: S101 — frames are always there
             picture = apart(crossed(self._footage(shot.leaving), self._frame(shot), shot.leaving.weight))
-            self._crossings.put(seen, picture)
+            self._crossed.put(seen_in(shot), picture)
         return picture
 
     def face(self, shot: Shot | Leaving) -> Affine:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from avatar.bundle import AvatarBundle
-from avatar.compositor import CROSSINGS_BYTES, Compositor
+from avatar.compositor import CROSSED_BYTES, REHEARSED_BYTES, Compositor
 from avatar.framing import Framing, framed
 from avatar.geometry import Size
 from models.aside import done_aside
@@ -91,7 +91,7 @@ class Sizes:
 
     def _most(self, size: Size) -> int:
         """Memory that footage of a size may come to take."""
-        return self._n_frames * size.width * size.height * 3 // 2 + CROSSINGS_BYTES
+        return self._n_frames * size.width * size.height * 3 // 2 + REHEARSED_BYTES + CROSSED_BYTES
 
     def _makes_room(self, n_bytes: int) -> bool:
         """Lets go of sizes that nobody shows until ``n_bytes`` more fit; False where they do not even then."""

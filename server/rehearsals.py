@@ -49,9 +49,9 @@ class Rehearsals:
                 for shot, picture in pictures:
                     del compositor
                     compositor = rehearsing()
-                    if compositor is None or compositor.is_full:
+                    if compositor is None:
                         break
-                    compositor.keep(shot, picture)
+                    compositor.rehearse(shot, picture)
         except Exception:  # sessions will meet it themselves, if it is more than a passing trouble
             log.exception("a rehearsal failed", extra={"avatar": avatar})
         with self._lock:

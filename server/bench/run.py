@@ -100,8 +100,7 @@ async def run(
 def _ready(subject: Subject) -> Compositor:
     """What makes the pictures, once all is made ready that a server makes ready as soon as it can."""
     compositor = subject.avatar.sizes.at(subject.size)
-    for _ in rehearse(compositor):
-        pass
+    rehearse(compositor)
     keep_time()
     return compositor
 

@@ -10,6 +10,7 @@ from avatar.crossing import crossed
 from avatar.director import Leaving, Shot
 from avatar.framing import Framing
 from avatar.geometry import Size
+from avatar.kept import Kept
 from avatar.lipsync import MouthTuning
 from avatar.pictures import from_rgb, planes, to_rgb
 from tests.avatar.clips import PATCH, SIZE, bundle
@@ -89,6 +90,13 @@ def test_what_is_seen_through_a_framing_is_framed_and_shares_what_is_kept() -> N
     assert np.array_equal(through.compose(shot, RED), framing.apply(compositor.compose(shot, RED)))
     assert through.at_hand(Shot("idle", 4, "idle")) is None
     assert compositor.at_hand(shot) is not None
+
+
+def test_only_the_newest_are_kept() -> None:
+    kept = Kept[str, int](2)
+    assert [kept.put(key, value) for value, key in enumerate("abc")] == [0, 1, 2]
+    assert [kept.get(key) for key in "abc"] == [None, 1, 2]
+    assert len(kept) == 2
 
 
 def test_half_strength_lies_between_the_footage_and_the_mouth() -> None:

@@ -4,12 +4,13 @@ import gc
 import time
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from avatar.compositor import Compositor
-from avatar.director import Shot
+from avatar.director import Leaving, Shot
 from avatar.kept import Kept
 from avatar.pictures import Picture
 from avatar.rehearsal import crossings, rehearse, rehearsed
@@ -27,8 +28,8 @@ class Counting(Compositor):
 
     n_given = 0
 
-    def keep(self, shot: Shot, picture: Picture) -> None:
-        super().keep(shot, picture)
+    def rehearse(self, shot: Shot, picture: Picture) -> None:
+        super().rehearse(shot, picture)
         self.n_given += 1
 
 
@@ -43,37 +44,41 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_after_a_rehearsal_its_crossings_are_at_hand_and_none_is_made_twice(compositor: Compositor) -> None:
+def test_after_a_rehearsal_its_crossings_are_at_hand(compositor: Compositor) -> None:
     shots = crossings(compositor.bundle)
     assert shots
     assert not any(map(compositor.is_ready, shots))
-    assert [shot for shot, _ in rehearse(compositor)] == shots
+    rehearse(compositor)
     assert all(map(compositor.is_ready, shots))
-    assert list(rehearse(compositor)) == []
 
 
-def test_it_is_over_when_no_more_is_kept(compositor: Compositor) -> None:
-    compositor._crossings = Kept(5)
-    assert len(list(rehearse(compositor))) == 5
-    assert compositor.is_full
+def test_there_are_no_more_than_there_is_room_for(compositor: Compositor, monkeypatch: pytest.MonkeyPatch) -> None:
+    shots = crossings(compositor.bundle)
+    size = compositor.bundle.size
+    monkeypatch.setattr("avatar.rehearsal.REHEARSED_BYTES", 6 * size.width * size.height * 3 // 2 - 1)
+    assert [shot for shot, _ in rehearsed(compositor.bundle)] == shots[:5]
 
 
-def test_pictures_that_another_rehearsed_are_as_if_it_had_made_them(compositor: Compositor, tiny_avatar: Path) -> None:
+def test_pictures_that_were_rehearsed_are_as_if_it_had_made_them(compositor: Compositor, tiny_avatar: Path) -> None:
     other = new(tiny_avatar)
-    for shot, picture in rehearsed(compositor.bundle):
-        other.keep(shot, picture)
+    n_bytes = other.n_bytes
+    for n, (shot, picture) in enumerate(rehearsed(compositor.bundle), 1):
+        other.rehearse(shot, picture)
         kept = other.at_hand(shot)
         assert kept is not None
         assert not kept.flags.writeable
         assert (kept == compositor.compose(shot)).all()
-    assert other.n_bytes == compositor.n_bytes
+        assert other.n_bytes == n_bytes + n * picture.nbytes
 
 
-def test_what_is_kept_already_stays(compositor: Compositor) -> None:
-    shot, picture = next(iter(rehearse(compositor)))
-    before = compositor.at_hand(shot)
-    compositor.keep(shot, picture.copy())
-    assert compositor.at_hand(shot) is before
+def test_they_outlast_all_that_is_made_besides(compositor: Compositor) -> None:
+    rehearse(compositor)
+    compositor._crossed = Kept(2)
+    shots = [replace(shot, leaving=Leaving("idle", 3, 0.1 * n)) for n, shot in enumerate(crossings(compositor.bundle))]
+    for shot in shots:
+        compositor.compose(shot)
+    assert sum(map(compositor.is_ready, shots)) == 2
+    assert all(map(compositor.is_ready, crossings(compositor.bundle)))
 
 
 def test_all_that_are_begun_are_rehearsed_once(tiny_avatar: Path) -> None:
