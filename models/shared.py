@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import math
 import os
 import pickle
 import sys
-import threading
 import time
-import weakref
 from collections.abc import Sequence
 from mmap import ACCESS_READ, ACCESS_WRITE, ALLOCATIONGRANULARITY, mmap
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avatar.pictures import Shape, anywhere
+from models.leaving import when_gone
 
 IS_THERE = sys.platform == "linux"
 """Elsewhere arrays lie in the process's own memory, and are copied when they are handed over."""
@@ -43,8 +40,7 @@ class Shared:
         self.__array_interface__: dict[str, Any] = {}
         self._pages: list[mmap] = []
         if self.descriptor is not None:
-            _leaver()
-            weakref.finalize(self, _left.put, (self.descriptor, self._pages, is_ours)).atexit = False
+            when_gone(self, _give_back, self.descriptor, self._pages, is_ours)
 
     def arrays(self, shapes: Sequence[Shape]) -> list[NDArray[np.uint8]]:
         """New arrays, to be filled; only once."""
@@ -80,25 +76,8 @@ PIECE_BYTES, REST_S = 2**20, 0.004
 """To give back half a gigabyte at once would take 0.1 s, in which other threads may have to wait for the system: it is
 spread over two seconds."""
 
-_left: SimpleQueue[tuple[int, list[mmap], bool]] = SimpleQueue()
-"""Memory of which nobody has any array. A queue of this kind takes no lock: it may be the garbage collector that found
-out, in the middle of anything."""
 
-
-@functools.cache
-def _leaver() -> threading.Thread:
-    """The thread that gives memory back; it may be the event loop that noticed."""
-    thread = threading.Thread(target=_leave_forever, name="leaving", daemon=True)
-    thread.start()
-    return thread
-
-
-def _leave_forever() -> None:
-    while True:
-        _leave(*_left.get())
-
-
-def _leave(descriptor: int, pages: list[mmap], is_ours: bool) -> None:
+def _give_back(descriptor: int, pages: list[mmap], is_ours: bool) -> None:
     if is_ours:
         for end in range(os.fstat(descriptor).st_size - PIECE_BYTES, 0, -PIECE_BYTES):
             os.ftruncate(descriptor, end)
