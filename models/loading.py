@@ -25,7 +25,7 @@ from models.looks import Looks
 from models.manifest import FILE_NAME, Credit, LipSyncEntry, Manifest, parse_manifest, sha256_of, sidecar
 from models.renderers import HalvedRenderer, Renderer, WholeRenderer
 from models.runtimes.choice import choose_runtime
-from models.runtimes.network import Network
+from models.runtimes.network import Network, Precision
 from models.shared import Shared
 from models.sizes import Sizes
 from models.speech_lips import SpeechLips, read_card
@@ -231,7 +231,7 @@ class Catalogue:
         networks: list[Network] = []
 
         def open_network(path: Path) -> Network:
-            networks.append(self._open(path, LOADING if aside else 0))
+            networks.append(self._open(path, aside))
             return networks[-1]
 
         # Opening networks takes a third of the time, and mostly one core.
@@ -246,17 +246,23 @@ class Catalogue:
             raise BundleError(f"avatar '{bundle.id}' has a mask of {mask} but its network draws {model.spec.patch}")
         return LoadedAvatar(bundle, model, Sizes(bundle, self._budget // 2), tuple(networks))
 
-    def _open(self, path: Path, niceness: int) -> Network:
+    def _open(self, path: Path, aside: bool) -> Network:
         """The network in a file; the same file is opened once, whichever avatars use it."""
         with self._opening:
             key = sha256_of(path)
             network = self._networks.get(key)
             if network is None:
-                with giving_way(1, "network", niceness) as thread:
-                    opening = thread.submit(self._runtime.open, path, self._threads, "auto", self.at_once)
-                    network = self._watch(path, opening.result())
+                with giving_way(1, "network", LOADING if aside else 0) as thread:
+                    network = self._watch(path, thread.submit(self._opened, path, aside).result())
                 self._networks[key] = network
             return network
+
+    def _opened(self, path: Path, aside: bool) -> Network:
+        how: tuple[Path, int, Precision, int] = (path, self._threads, "auto", self.at_once)
+        if not aside or self._runtime.in_two is None:
+            return self._runtime.open(*how)
+        compile_it, reopen = self._runtime.in_two
+        return reopen(*how, done_aside(compile_it, *how, Shared().arrays))
 
     def _keep(self, key: tuple[str, str], loaded: LoadedAvatar) -> None:
         self._in_use[key] = loaded

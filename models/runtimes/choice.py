@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from avatar.errors import RuntimeUnavailable
 
 if TYPE_CHECKING:  # numpy takes longer to import than the command line to answer
-    from models.runtimes.network import Network, Precision
+    from avatar.pictures import Arrays
+    from models.runtimes.network import Compiled, Network, Precision
 
 NO_DEVICE = "no CUDA device"
 
@@ -21,6 +22,12 @@ milliseconds or more the first time."""
 
 Opener = Callable[[Path, int, "Precision", int], "Network"]
 """Makes a network of an ONNX file: with how many threads one call computes, in what, and how many run at once."""
+
+Compiler = Callable[[Path, int, "Precision", int, "Arrays"], "Compiled"]
+"""Does what takes long of that, for the same file and numbers; what it makes lies in the arrays."""
+
+Reopener = Callable[[Path, int, "Precision", int, "Compiled"], "Network"]
+"""Does the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,8 @@ class Runtime:
         install: what to install for it, as pip wants it.
         lacks: what else it needs and this machine does not have, in a few words; empty where nothing is missing.
         makes_do: whether it runs without that, if it is asked for by name.
+        in_two: how to open a network in two steps, of which another process may do the first; None where there is no
+            such way.
         max_batch: the most mouths that it should draw at once. On a CPU four take half of the time that they take one
             by one, more are hardly cheaper, and something urgent may have to wait for them.
     """
@@ -42,6 +51,7 @@ class Runtime:
     open: Opener
     lacks: Callable[[], str] = lambda: ""
     makes_do: bool = False
+    in_two: tuple[Compiler, Reopener] | None = None
     max_batch: int = 4
 
     @property
@@ -58,6 +68,18 @@ def open_openvino(path: Path, threads: int, precision: Precision, at_once: int =
     from models.runtimes.openvino import OpenVinoNetwork
 
     return OpenVinoNetwork(path, threads, precision, at_once)
+
+
+def compile_openvino(path: Path, threads: int, precision: Precision, at_once: int, arrays: Arrays) -> Compiled:
+    from models.runtimes.openvino import compiled
+
+    return compiled(path, threads, precision, at_once, arrays=arrays)
+
+
+def reopen_openvino(path: Path, threads: int, precision: Precision, at_once: int, compiled: Compiled) -> Network:
+    from models.runtimes.openvino import OpenVinoNetwork
+
+    return OpenVinoNetwork(path, threads, precision, at_once, compiled=compiled)
 
 
 def open_onnx(path: Path, threads: int, precision: Precision, at_once: int = 1) -> Network:
@@ -126,7 +148,9 @@ RUNTIMES: Mapping[str, Runtime] = {
         cuda_for("onnxruntime", "capi/libonnxruntime_providers_cuda.so", "onnxruntime-gpu is not installed"),
         max_batch=SIZES[-1],
     ),
-    "openvino": Runtime("openvino", "openvino", "open-avatar", open_openvino),
+    "openvino": Runtime(
+        "openvino", "openvino", "open-avatar", open_openvino, in_two=(compile_openvino, reopen_openvino)
+    ),
     "onnx": Runtime("onnx", "onnxruntime", "'open-avatar[onnx]'", open_onnx),
     "onnx-tensorrt": Runtime(
         "onnx-tensorrt",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from avatar.errors import BundleError
@@ -14,6 +16,19 @@ Shape = tuple[int | None, ...]
 
 Precision = Literal["auto", "f32", "bf16"]
 """What a network computes in: ``auto`` is bf16 where the CPU multiplies it in hardware (AMX, AVX512-BF16), else f32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What takes long of opening a file, done: it can be handed to another process of the same machine.
+
+    Attributes:
+        models: what a runtime wants to have back, uint8, by the size of the batch.
+    """
+
+    inputs: Mapping[str, Shape]
+    outputs: Mapping[str, Shape]
+    models: Mapping[int, NDArray[np.uint8]]
 
 
 class Network(Protocol):

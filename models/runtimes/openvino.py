@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -13,9 +15,10 @@ import openvino
 from numpy.typing import NDArray
 
 from avatar.errors import BundleError
+from avatar.pictures import Arrays, anywhere
 from models.leaving import when_gone
 from models.runtimes.batches import filled, parts
-from models.runtimes.network import Precision, Shape
+from models.runtimes.network import Compiled, Precision, Shape
 
 BATCHES = (1, 4)
 """Batch sizes that are compiled; a batch of another size is filled up, for two cost little less than four.
@@ -51,6 +54,7 @@ class OpenVinoNetwork:
         precision: see ``Precision``.
         at_once: calls that run at the same time, each with threads of its own; more wait.
         batches: sizes to compile besides 1.
+        compiled: what ``compiled`` made of the same; None does that here.
 
     Raises:
         BundleError: OpenVINO cannot read or compile the file.
@@ -63,36 +67,25 @@ class OpenVinoNetwork:
         precision: Precision = "auto",
         at_once: int = 1,
         batches: Sequence[int] = BATCHES,
+        compiled: Compiled | None = None,
     ) -> None:
-        core = the_core()
-        if precision == "auto":
-            precision = "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
-        config = {
-            "NUM_STREAMS": at_once,
-            "INFERENCE_NUM_THREADS": threads * at_once,
-            "INFERENCE_PRECISION_HINT": precision,
-            "ENABLE_CPU_PINNING": False,  # encoders and event loop share these cores
-        }
+        config = _config(threads, precision, at_once)
         self._requests: dict[int, SimpleQueue[Any]] = {}
         when_gone(self, self._requests.clear)  # takes 10 ms for each
         self._sizes = sorted({1, *batches})
-        try:
+        with _told(path):
             for batch in self._sizes:
-                model = core.read_model(path)
-                self.inputs = shapes(model.inputs)
-                self.outputs = shapes(model.outputs)
-                model.reshape({name: [batch, *free(shape[1:])] for name, shape in self.inputs.items()})
-                compiled = core.compile_model(model, "CPU", config)
+                if compiled:
+                    self.inputs, self.outputs = compiled.inputs, compiled.outputs
+                    model = the_core().import_model(openvino.Tensor(compiled.models[batch].copy()), "CPU", config)
+                else:
+                    self.inputs, self.outputs, model = _compile(path, batch, config)
                 self._requests[batch] = SimpleQueue()
                 for _ in range(at_once):
-                    request = compiled.create_infer_request()
-                    if not model.is_dynamic():
+                    request = model.create_infer_request()
+                    if not any(port.partial_shape.is_dynamic for port in model.inputs):
                         warm_up(request, list(self.inputs))
                     self._requests[batch].put(request)
-        except RuntimeError as error:
-            raise BundleError(
-                f"{path.name} cannot be run by OpenVINO: {str(error).strip().splitlines()[-1]}"
-            ) from error
         self.n_bytes = MEMORY * len(self._sizes) * path.stat().st_size
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -112,6 +105,62 @@ class OpenVinoNetwork:
             finally:
                 requests.put(request)
         return results
+
+
+def compiled(
+    path: Path,
+    threads: int = 1,
+    precision: Precision = "auto",
+    at_once: int = 1,
+    batches: Sequence[int] = BATCHES,
+    arrays: Arrays = anywhere,
+) -> Compiled:
+    """What takes three quarters of the time of opening a file, in ``arrays``.
+
+    Raises:
+        BundleError: OpenVINO cannot read or compile it.
+    """
+    exported: dict[int, bytes] = {}
+    inputs: Mapping[str, Shape] = {}
+    outputs: Mapping[str, Shape] = {}
+    with _told(path):
+        for batch in sorted({1, *batches}):
+            inputs, outputs, model = _compile(path, batch, _config(threads, precision, at_once))
+            stream = io.BytesIO()
+            model.export_model(stream)
+            exported[batch] = stream.getvalue()
+    models = dict(zip(exported, arrays([(len(each),) for each in exported.values()]), strict=True))
+    for batch, array in models.items():
+        array[...] = np.frombuffer(exported[batch], np.uint8)
+    return Compiled(inputs, outputs, models)
+
+
+def _config(threads: int, precision: Precision, at_once: int) -> dict[str, Any]:
+    if precision == "auto":
+        precision = "bf16" if "BF16" in the_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
+    return {
+        "NUM_STREAMS": at_once,
+        "INFERENCE_NUM_THREADS": threads * at_once,
+        "INFERENCE_PRECISION_HINT": precision,
+        "ENABLE_CPU_PINNING": False,  # encoders and event loop share these cores
+    }
+
+
+def _compile(path: Path, batch: int, config: Mapping[str, Any]) -> tuple[dict[str, Shape], dict[str, Shape], Any]:
+    """A file's inputs and outputs, and its model for batches of one size."""
+    model = the_core().read_model(path)
+    inputs, outputs = shapes(model.inputs), shapes(model.outputs)
+    model.reshape({name: [batch, *free(shape[1:])] for name, shape in inputs.items()})
+    return inputs, outputs, the_core().compile_model(model, "CPU", dict(config))
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What OpenVINO has to say of a file, in its last line."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise BundleError(f"{path.name} cannot be run by OpenVINO: {str(error).strip().splitlines()[-1]}") from error
 
 
 def warm_up(request: Any, inputs: Sequence[str]) -> None:

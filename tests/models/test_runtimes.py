@@ -13,10 +13,12 @@ import pytest
 from numpy.typing import NDArray
 
 from avatar.errors import BundleError, RuntimeUnavailable
+from models.aside import done_aside
 from models.runtimes import choice
 from models.runtimes.choice import RUNTIMES, Runtime, choose_runtime, cuda_for, open_onnx, open_openvino
 from models.runtimes.network import Network
 from models.runtimes.openvino import OpenVinoNetwork
+from models.shared import Shared
 from tests.tiny_avatar import WINDOW
 
 Inputs = dict[str, NDArray[Any]]
@@ -105,6 +107,29 @@ def test_compiled_batch_sizes_do_not_change_the_answer(tiny_avatar: Path) -> Non
     path = tiny_avatar / "weights" / "mouth.onnx"
     answers = [OpenVinoNetwork(path, batches=batches).run(mouths(7))["patch"] for batches in [(1,), (1, 2, 4), (1, 3)]]
     assert all(np.array_equal(answer, answers[0]) for answer in answers)
+
+
+@NETWORKS
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_a_network_that_another_process_compiled_is_the_same(
+    tiny_avatar: Path, file: str, inputs: Callable[[int], Inputs], at_once: int
+) -> None:
+    path, in_two = tiny_avatar / "weights" / file, RUNTIMES["openvino"].in_two
+    assert in_two is not None
+    here = open_openvino(path, 1, "auto", at_once)
+    reopened = in_two[1](path, 1, "auto", at_once, done_aside(in_two[0], path, 1, "auto", at_once, Shared().arrays))
+    assert (reopened.inputs, reopened.outputs, reopened.n_bytes) == (here.inputs, here.outputs, here.n_bytes)
+    for n in (1, 3, 4):
+        for output, array in reopened.run(inputs(n)).items():
+            assert np.array_equal(array, here.run(inputs(n))[output])
+
+
+def test_a_file_that_another_process_cannot_compile_is_refused(tmp_path: Path) -> None:
+    in_two = RUNTIMES["openvino"].in_two
+    assert in_two is not None
+    (tmp_path / "mouth.onnx").write_bytes(b"no network")
+    with pytest.raises(BundleError, match=r"mouth\.onnx cannot be run by O"):
+        done_aside(in_two[0], tmp_path / "mouth.onnx", 1, "auto", 1, Shared().arrays)
 
 
 @OPENERS

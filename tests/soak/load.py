@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -116,17 +117,19 @@ async def swap(
 ) -> list[Figure]:
     """Sessions speak while another avatar, in the folder ``other``, is replaced by a new version that is asked for.
 
-    It has networks that were never opened; its footage is decoded and resized as if it had never been seen, too.
+    It has networks that were never opened; its footage is decoded and resized as if it had never been seen, too. The
+    versions are made before, as elsewhere: here it would take a core from the server.
 
     Args:
         n_sessions: how many; None is three for each core, half of what two cores bear.
     """
+    made = [_new_version(other, f"{number + 2}") for number in range(n_swaps)]
     versions = []
     async with crowd(server, avatar_id) as people:
         await people.fill(n_sessions or 3 * n_cores())
         before = await people.counts()
-        for number in range(n_swaps):
-            _new_version(other, f"{number + 2}")
+        for number, version in enumerate(made):
+            _put_in_place(version, other)
             versions.append(await _version_on_air(other.name, people))
             progress((number + 1) / n_swaps)
         seen = (await people.counts()).since(before)
@@ -187,11 +190,23 @@ def _id_of(manifest: str) -> str:
     return line.split('"')[1]
 
 
-def _new_version(folder: Path, version: str) -> None:
-    """Puts one in place: nobody has seen its networks before. Only the footage is as it was."""
-    for path in (folder / "weights").glob("*.onnx"):
+def _new_version(folder: Path, version: str) -> Path:
+    """Makes one, out of the server's sight: nobody has seen its networks before. Only the footage is as it was."""
+    made = folder.parent.with_name(f"{folder.name}-{version}")
+    shutil.copytree(folder, made, copy_function=os.link)
+    for path in _weights(made):
         network = onnx.load(path)
         network.producer_version = version
-        onnx.save(network, path.with_suffix(".new"))
-        path.with_suffix(".new").replace(path)
-    write_manifest(folder, msgspec.structs.replace(read_manifest(folder), version=version))
+        path.unlink()
+        onnx.save(network, path)
+    write_manifest(made, msgspec.structs.replace(read_manifest(folder), version=version))
+    return made
+
+
+def _put_in_place(version: Path, folder: Path) -> None:
+    for path in (*_weights(version), version / FILE_NAME):
+        path.replace(folder / path.relative_to(version))
+
+
+def _weights(folder: Path) -> list[Path]:
+    return sorted((folder / "weights").glob("*.onnx"))
