@@ -109,3 +109,14 @@ async def becomes(true: Callable[[], bool], within_s: float = 20.0) -> bool:
             return False
         await asyncio.sleep(0.05)
     return True
+
+
+async def settled(held: Callable[[], Held], still_s: float = 3.0, within_s: float = 60.0) -> Held:
+    """What is held once that is the same for a while: a server rehearses when sessions are on the air, and keeps it."""
+    clock = asyncio.get_running_loop().time
+    seen, since, end = held(), clock(), clock() + within_s
+    while clock() - since < still_s and clock() < end:
+        await asyncio.sleep(0.1)
+        if (now := held()) != seen:
+            seen, since = now, clock()
+    return seen

@@ -15,7 +15,7 @@ import psutil
 from tests.server.agora.sdk import NoSdk, sdk_folder
 from tests.server.running import KEY
 from tests.soak.emulated_client import EmulatedClient
-from tests.soak.figures import Figure, Held, Progress, becomes, no_progress
+from tests.soak.figures import Figure, Held, Progress, becomes, no_progress, settled
 from tests.soak.server_process import ServerProcess
 
 AGAIN_WITHIN_S = 5.0
@@ -85,7 +85,7 @@ class _Run:
         """Cuts clients off, ``n`` times in all, each at a random moment after it spoke."""
         async with self._speaking():
             pass  # whatever the server keeps for good, it has from now on
-        before = Held.by(self._server.process)
+        before = await settled(lambda: Held.by(self._server.process))
 
         async def suffer(client: EmulatedClient, n: int) -> list[float]:
             took = []
