@@ -16,7 +16,7 @@ from avatar.framing import Framing
 from avatar.geometry import Affine, Box, Size, footprint, relative_to
 from avatar.kept import Kept
 from avatar.lipsync import Crop
-from avatar.pictures import Picture, Rgb, apart, planes
+from avatar.pictures import Picture, Rgb, apart, n_bytes_of, planes
 
 REHEARSED_BYTES = 128 * 2**20
 """Memory for pictures between two clips that are made before they are wanted: 388 at 480x480, 172 at 720x720. Clips are
@@ -58,9 +58,8 @@ class Compositor:
         self._framing: Framing | None = None
         self._crop = Size(bundle.mask.shape[1], bundle.mask.shape[0])
         self._mask = feathered(bundle.mask, bundle.tuning.mask_feather)
-        n_pixels = bundle.size.width * bundle.size.height
         self._rehearsed: dict[Seen, Picture] = {}
-        self._crossed: Kept[Seen, Picture] = Kept(CROSSED_BYTES // (n_pixels * 3 // 2))
+        self._crossed: Kept[Seen, Picture] = Kept(CROSSED_BYTES // n_bytes_of(bundle.size))
         # There are never more than the footage has frames: pictures that cross are not among them.
         self._places: dict[Seen, _Place | None] = {}
 
@@ -76,7 +75,7 @@ class Compositor:
         frames = sum(clip.frames.nbytes for clip in self.bundle.clips.values())
         places = sum(place.luma.nbytes + place.chroma.nbytes for place in list(self._places.values()) if place)
         n_crossings = len(self._rehearsed) + len(self._crossed)
-        return frames + places + n_crossings * self.bundle.size.width * self.bundle.size.height * 3 // 2
+        return frames + places + n_crossings * n_bytes_of(self.bundle.size)
 
     @property
     def size(self) -> Size:

@@ -5,6 +5,7 @@ Colours follow ITU-R BT.601 in the limited range (Y 16–235), as OpenCV's and s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from mmap import mmap
 from typing import NamedTuple
@@ -48,6 +49,11 @@ def size_of(picture: Picture) -> Size:
 def shape_of(size: Size) -> tuple[int, int]:
     """Of a picture's array."""
     return size.height * 3 // 2, size.width
+
+
+def n_bytes_of(size: Size) -> int:
+    """Memory that a picture takes."""
+    return math.prod(shape_of(size))
 
 
 def planes(picture: Picture) -> Planes:

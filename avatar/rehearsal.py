@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from itertools import permutations
-from math import prod
 
 from avatar.bundle import AvatarBundle
 from avatar.compositor import REHEARSED_BYTES, Compositor, Seen, seen_in
 from avatar.director import Director, DirectorState, Manner, Shot
 from avatar.loops import Position
-from avatar.pictures import Arrays, Picture, anywhere, shape_of
+from avatar.pictures import Arrays, Picture, anywhere, n_bytes_of, shape_of
 
 ALWAYS = frozenset({"idle", "talk"})
 """States that every session is in. Others are entered by clients that ask for them."""
@@ -25,9 +24,9 @@ def rehearse(compositor: Compositor) -> None:
 
 def rehearsed(bundle: AvatarBundle, arrays: Arrays = anywhere) -> Iterator[tuple[Shot, Picture]]:
     """Pictures, in ``arrays``, in which clips cross where sessions are likely to: as many as there is room for."""
-    compositor, shape = Compositor(bundle), shape_of(bundle.size)
-    shots = crossings(bundle)[: REHEARSED_BYTES // prod(shape)]
-    for shot, picture in zip(shots, arrays([shape] * len(shots)), strict=True):
+    compositor = Compositor(bundle)
+    shots = crossings(bundle)[: REHEARSED_BYTES // n_bytes_of(bundle.size)]
+    for shot, picture in zip(shots, arrays([shape_of(bundle.size)] * len(shots)), strict=True):
         picture[...] = compositor.compose(shot)
         picture.setflags(write=False)
         yield shot, picture

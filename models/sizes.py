@@ -12,6 +12,7 @@ from avatar.bundle import AvatarBundle
 from avatar.compositor import CROSSED_BYTES, REHEARSED_BYTES, Compositor
 from avatar.framing import Framing, framed
 from avatar.geometry import Size
+from avatar.pictures import n_bytes_of
 from models.aside import done_aside
 from models.shared import Shared
 
@@ -91,7 +92,7 @@ class Sizes:
 
     def _most(self, size: Size) -> int:
         """Memory that footage of a size may come to take."""
-        return self._n_frames * size.width * size.height * 3 // 2 + REHEARSED_BYTES + CROSSED_BYTES
+        return self._n_frames * n_bytes_of(size) + REHEARSED_BYTES + CROSSED_BYTES
 
     def _makes_room(self, n_bytes: int) -> bool:
         """Lets go of sizes that nobody shows until ``n_bytes`` more fit; False where they do not even then."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -120,19 +119,15 @@ def compiled(
     Raises:
         BundleError: OpenVINO cannot read or compile it.
     """
-    exported: dict[int, bytes] = {}
-    inputs: Mapping[str, Shape] = {}
-    outputs: Mapping[str, Shape] = {}
+    config = _config(threads, precision, at_once)
     with _told(path):
-        for batch in sorted({1, *batches}):
-            inputs, outputs, model = _compile(path, batch, _config(threads, precision, at_once))
-            stream = io.BytesIO()
-            model.export_model(stream)
-            exported[batch] = stream.getvalue()
-    models = dict(zip(exported, arrays([(len(each),) for each in exported.values()]), strict=True))
-    for batch, array in models.items():
-        array[...] = np.frombuffer(exported[batch], np.uint8)
-    return Compiled(inputs, outputs, models)
+        made = {batch: _compile(path, batch, config) for batch in sorted({1, *batches})}
+        exported = [np.frombuffer(model.export_model().getbuffer(), np.uint8) for _, _, model in made.values()]
+    models = arrays([each.shape for each in exported])
+    for model, each in zip(models, exported, strict=True):
+        model[...] = each
+    inputs, outputs, _ = made[1]
+    return Compiled(inputs, outputs, dict(zip(made, models, strict=True)))
 
 
 def _config(threads: int, precision: Precision, at_once: int) -> dict[str, Any]:
@@ -146,12 +141,12 @@ def _config(threads: int, precision: Precision, at_once: int) -> dict[str, Any]:
     }
 
 
-def _compile(path: Path, batch: int, config: Mapping[str, Any]) -> tuple[dict[str, Shape], dict[str, Shape], Any]:
+def _compile(path: Path, batch: int, config: dict[str, Any]) -> tuple[dict[str, Shape], dict[str, Shape], Any]:
     """A file's inputs and outputs, and its model for batches of one size."""
     model = the_core().read_model(path)
     inputs, outputs = shapes(model.inputs), shapes(model.outputs)
     model.reshape({name: [batch, *free(shape[1:])] for name, shape in inputs.items()})
-    return inputs, outputs, the_core().compile_model(model, "CPU", dict(config))
+    return inputs, outputs, the_core().compile_model(model, "CPU", config)
 
 
 @contextmanager

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,6 +132,18 @@ def test_a_file_that_another_process_cannot_compile_is_refused(tmp_path: Path) -
     (tmp_path / "mouth.onnx").write_bytes(b"no network")
     with pytest.raises(BundleError, match=r"mouth\.onnx cannot be run by O"):
         done_aside(in_two[0], tmp_path / "mouth.onnx", 1, "auto", 1, Shared().arrays)
+
+
+def test_a_network_is_let_go_of_by_a_thread_of_its_own(tiny_avatar: Path) -> None:
+    network = OpenVinoNetwork(tiny_avatar / "weights" / "mouth.onnx")
+    requests = network._requests
+    assert requests
+    del network
+    gc.collect()
+    end = time.monotonic() + 10
+    while requests and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not requests
 
 
 @OPENERS
