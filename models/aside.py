@@ -9,16 +9,14 @@ from __future__ import annotations
 import atexit
 import pickle
 import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
 from avatar.errors import AvatarError
-from models.parent import environment
+from models.parent import Child
 from models.shared import IS_THERE, pickled, unpickled
 
 T = TypeVar("T")
@@ -28,52 +26,23 @@ SETTINGS = {"NUMPY_MADVISE_HUGEPAGE": "0", "OPENBLAS_NUM_THREADS": "1"}
 everybody waits. And it is forked, which is for processes of one thread."""
 
 
-class Helper:
-    """A process that waits, with all that it needs imported, and splits off one for each piece of work.
-
-    To start a process takes half a second of a core, and it only gives way once it runs; to split one off takes this
-    process no time. It ends with this process.
-    """
-
-    def __init__(self) -> None:
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 — our own interpreter
-                [sys.executable, "-P", "-m", "models.working", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                env={**environment(), **SETTINGS},
-                # Ctrl-C is meant for this process. In a session of its own the helper would have half of the cores:
-                # Linux shares them among sessions first, and niceness counts within one (sched(7), "autogroup").
-                process_group=0,
-            )
-
-    def split_off(self, end: socket.socket, memory: list[int]) -> None:
-        """A process that has this end of a connection, and this memory.
-
-        Raises:
-            OSError: the helper has ended.
-        """
-        socket.send_fds(self._socket, [pickle.dumps(memory)], [end.fileno(), *memory])
-
-    def close(self) -> None:
-        self._socket.close()
-        self._process.kill()
-        self._process.wait()
-
-
-_helpers: list[Helper] = []
-"""None or one."""
+_helpers: list[Child] = []
+"""None or one: a process that waits, with all that it needs imported, and splits off one for each piece of work. To
+start a process takes half a second of a core, and it only gives way once it runs; to split one off takes this process
+no time."""
 _helping = threading.Lock()
 
 
-def _split_off(end: socket.socket, memory: list[int]) -> None:
+def _split_off(end: socket.socket, memory: Iterable[int]) -> None:
+    """A process that has this end of a connection, and this memory."""
+    descriptors = [end.fileno(), *memory]
     with _helping:
         if _helpers:
-            with suppress(OSError):
-                return _helpers[0].split_off(end, memory)
+            with suppress(OSError):  # it has ended
+                return _helpers[0].ask(descriptors)
             _helpers.pop().close()
-        _helpers.append(Helper())
-        return _helpers[0].split_off(end, memory)
+        _helpers.append(Child("models.working", SETTINGS))
+        return _helpers[0].ask(descriptors)
 
 
 @atexit.register
@@ -105,8 +74,9 @@ class Aside(Generic[T]):
         self._socket, theirs = socket.socketpair()
         self._results = self._socket.makefile("rb")
         with theirs:
-            _split_off(theirs, list(self._memory))
+            _split_off(theirs, self._memory)
         with suppress(OSError), self._socket.makefile("wb") as stream:  # it has ended, which is told later
+            pickle.dump(list(self._memory), stream)
             pickle.dump(task, stream)
 
     def __iter__(self) -> Iterator[T]:

@@ -12,13 +12,10 @@ from contextlib import suppress
 
 from avatar.errors import AvatarError
 from models.aside import Done, Result
-from models.parent import end_with_parent
+from models.parent import asked, end_with_parent
 from models.shared import Shared, pickled, unpickled
 
 LEAST_NICE = 19
-
-MOST_DESCRIPTORS = 64
-"""A connection, and the memory of one or two avatars."""
 
 
 def give_way() -> None:
@@ -34,27 +31,25 @@ def give_way() -> None:
         os.sched_setaffinity(0, cores[-max(1, len(cores) // 4) :])
 
 
-def split_off_forever(requests: socket.socket) -> None:
+def split_off_forever(requests: int) -> None:
     """Until the process that asks has ended."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
-    while True:
-        message, descriptors, _, _ = socket.recv_fds(requests, 2**16, MOST_DESCRIPTORS)
-        if not message:
-            return
+    for descriptors in asked(requests):
         if os.fork() == 0:
-            requests.close()
+            os.close(requests)
             end_with_parent()
-            work(descriptors, pickle.loads(message))  # noqa: S301 — our own process wrote it
+            work(descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
 
 
-def work(descriptors: list[int], names: list[int]) -> None:
+def work(descriptors: list[int]) -> None:
     """Does one piece of work and ends the process, which closes the connection."""
     connection, status = socket.socket(fileno=descriptors[0]), 1
     try:
-        memory = {name: Shared(descriptor, name) for name, descriptor in zip(names, descriptors[1:], strict=True)}
         stream = connection.makefile("rwb")
+        names = pickle.load(stream)  # noqa: S301 — our own process wrote it
+        memory = {name: Shared(descriptor, name) for name, descriptor in zip(names, descriptors[1:], strict=True)}
         task, given = unpickled(pickle.load(stream), memory)  # noqa: S301 — our own process wrote it
         for answer in answers(task(*given)):
             pickle.dump(pickled(answer)[0], stream)
@@ -96,5 +91,4 @@ if __name__ == "__main__":
 
     cv2.setNumThreads(1)
 
-    with socket.socket(fileno=int(sys.argv[1])) as requests:
-        split_off_forever(requests)
+    split_off_forever(int(sys.argv[1]))
