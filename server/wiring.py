@@ -41,6 +41,7 @@ from server.publishers.agora.figures import ChannelFigures
 from server.publishers.agora.publisher import AgoraPublisher, Place, check_place
 from server.publishers.nvenc import nvenc_opens
 from server.publishers.offers import ice_server
+from server.publishers.recorder import Recorder
 from server.rehearsals import Rehearsals
 from server.serving import AvatarServer
 from server.session import SAMPLE_RATE, Event, Session, SessionOptions, Shown
@@ -100,6 +101,7 @@ class Stage:
         self._loaders = ThreadPoolExecutor(LOADS_AT_ONCE, "loading")
         self._encoders = encoder_threads(self._cores)
         self._rehearsals = Rehearsals()
+        self._recorder = Recorder()
         self.monitor = Monitor(
             metrics,
             lambda: self._inference.busy_s,
@@ -112,7 +114,7 @@ class Stage:
             "agora": self._agora,
             "webrtc": self._webrtc,
             "recording": lambda opening: factory.recording(
-                opening.session_id, opening.size, opening.timeline, Path(settings.record_dir)
+                opening.session_id, opening.size, opening.timeline, Path(settings.record_dir), self._recorder
             ),
         }
 
@@ -126,6 +128,8 @@ class Stage:
             except AvatarError as error:
                 log.error("avatar cannot be used", extra={"avatar": avatar_id, "reason": str(error)})
         await asyncio.to_thread(nvenc_opens)
+        if "recording" in self._settings.publishers:
+            await asyncio.to_thread(self._recorder.start)
         await self.monitor.__aenter__()
         keep_time()
         self._preparing = asyncio.create_task(self._prepare(loaded), name="prepare")
@@ -152,6 +156,7 @@ class Stage:
         await asyncio.to_thread(self._encoders.shutdown, cancel_futures=True)
         await asyncio.to_thread(self._loaders.shutdown, cancel_futures=True)
         await asyncio.to_thread(self._rehearsals.close)
+        await asyncio.to_thread(self._recorder.__exit__, kind, error, trace)
 
     def known_avatars(self) -> Collection[str]:
         return [summary.id for summary in self.catalogue.summaries()]

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 import av
+import psutil
 
 from avatar.geometry import Size
 from avatar.timeline import Timeline
@@ -21,6 +22,7 @@ from server.errors import SettingsError
 from server.publisher import Publisher, RenderedFrame
 from server.publishers import factory
 from server.publishers.nvenc import nvenc_opens
+from server.publishers.recorder import Recorder
 from server.publishers.viewer import PictureTrack, SoundTrack, Viewer
 from server.publishers.webrtc import WebRtcPublisher
 
@@ -50,6 +52,11 @@ class Audience(Protocol):
         """All sessions are on the air; returns when everybody watches who is to."""
         ...
 
+    @property
+    def encoders(self) -> Sequence[psutil.Process]:
+        """Processes that encode for the sessions."""
+        ...
+
     async def used_s(self) -> float | None:
         """CPU-seconds that those who watch have used, in processes of their own; None if there are none."""
         ...
@@ -75,6 +82,10 @@ class _Alone:
 
     async def come(self) -> None:
         pass
+
+    @property
+    def encoders(self) -> Sequence[psutil.Process]:
+        return []
 
     async def used_s(self) -> float | None:
         return None
@@ -108,9 +119,23 @@ class _Recorded(_Alone):
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self._folder = folder
+        self._recorder = Recorder()
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self._recorder.start)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self._recorder.__exit__, kind, error, trace)
 
     def publishers(self, session_id: str, size: Size, timeline: Timeline) -> Sequence[Publisher]:
-        return [factory.recording(session_id, size, timeline, self._folder)]
+        return [factory.recording(session_id, size, timeline, self._folder, self._recorder)]
+
+    @property
+    def encoders(self) -> Sequence[psutil.Process]:
+        return [psutil.Process(self._recorder.pid)]
 
 
 class _Watched(_Encoded):

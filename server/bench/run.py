@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import psutil
@@ -120,10 +120,10 @@ async def _measured(
     ends_at: float,
     progress: Callable[[float, float], None],
 ) -> None:
-    process, began = psutil.Process(), time.monotonic()
-    figures.rss_mb_before = process.memory_info().rss / 2**20
+    processes, began = [psutil.Process(), *audience.encoders], time.monotonic()
+    figures.rss_mb_before = _rss_mb(processes)
     viewers_s, batches, n_encoded = await audience.used_s(), inference.batches.copy(), len(audience.encoded_ms)
-    cpu = CpuByStage(networks)
+    cpu = CpuByStage(networks, audience.encoders)
     while (left_s := ends_at - time.monotonic()) > 0:
         await asyncio.sleep(min(left_s, 0.5))
         progress(time.monotonic() - began, ends_at - began)
@@ -131,7 +131,11 @@ async def _measured(
     figures.seconds = time.monotonic() - began
     figures.batches = inference.batches - batches
     figures.encoded_ms = audience.encoded_ms[n_encoded:]
-    figures.rss_mb = process.memory_info().rss / 2**20
+    figures.rss_mb = _rss_mb(processes)
     used_s = await audience.used_s()
     if used_s is not None and viewers_s is not None:
         figures.viewers_cpu = (used_s - viewers_s) / figures.seconds
+
+
+def _rss_mb(processes: Sequence[psutil.Process]) -> float:
+    return sum(process.memory_info().rss for process in processes) / 2**20

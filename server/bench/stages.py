@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,14 @@ from numpy.typing import NDArray
 
 from models.runtimes.network import Network, Shape
 
-INFERENCE, NATIVE = "inference thread", "native threads"
+INFERENCE, NATIVE, ENCODERS = "inference thread", "native threads", "encoders"
 
 THREADS: Mapping[str, str] = {
     "MainThread": "event loop",
     "inference": INFERENCE,
     "footage": "crossings",
-    "webrtc": "encoders",
-    "recording": "encoders",
-    "encod": "encoders",
+    "webrtc": ENCODERS,
+    "encod": ENCODERS,
     "asyncio": "thread pool",
 }
 """Stages by how the names of their threads begin. Threads that Python does not know are ``NATIVE``: networks
@@ -72,10 +71,16 @@ class _Timed:
 
 
 class CpuByStage:
-    """Counts from when it is made."""
+    """Counts from when it is made.
 
-    def __init__(self, networks: NetworkTimes) -> None:
+    Args:
+        encoders: processes that encode for this one.
+    """
+
+    def __init__(self, networks: NetworkTimes, encoders: Sequence[psutil.Process] = ()) -> None:
         self._process = psutil.Process()
+        self._encoders = encoders
+        self._encoders_s = self._by_encoders()
         self._networks = networks
         self._began = time.monotonic()
         self._process_s = time.process_time()
@@ -96,9 +101,16 @@ class CpuByStage:
             stages[name] = taken_s - self._networks_s[name]
             stages[INFERENCE] = max(0.0, stages.get(INFERENCE, 0.0) - stages[name])
             stages[name] += native_s * waited_s[name] / all_s
+        encoders_s = self._by_encoders() - self._encoders_s
+        if self._encoders:
+            stages[ENCODERS] = stages.get(ENCODERS, 0.0) + encoders_s
         if INFERENCE in stages:
             stages["composition"] = stages.pop(INFERENCE)  # and stacking: what is left of it beside the networks
-        return process_s / seconds, {stage: used_s / seconds for stage, used_s in stages.items()}
+        return (process_s + encoders_s) / seconds, {stage: used_s / seconds for stage, used_s in stages.items()}
+
+    def _by_encoders(self) -> float:
+        times = [process.cpu_times() for process in self._encoders]
+        return sum(each.user + each.system for each in times)
 
     def _by_thread(self) -> dict[int, float]:
         return {thread.id: thread.user_time + thread.system_time for thread in self._process.threads()}

@@ -25,6 +25,7 @@ from models.loading import Catalogue, LoadedAvatar
 from server.inference import Inference
 from server.pacing import NEVER_NS, MonotonicClock
 from server.publisher import RenderedFrame
+from server.publishers.recorder import Recorder
 from server.publishers.recording import RecordingPublisher
 from server.session import SAMPLE_RATE, Event, Session, SessionOptions, Shown
 from tests.server.clocks import JumpingClock
@@ -267,14 +268,14 @@ async def test_an_interruption_silences_at_once_closes_the_mouth_and_lets_the_ne
 
 
 async def test_twenty_interruptions_can_be_heard_and_seen_in_the_recording(
-    loaded: LoadedAvatar, tmp_path: Path
+    loaded: LoadedAvatar, recorder: Recorder, tmp_path: Path
 ) -> None:
     rng, cut_at, said, bundle = random.Random(11), [], [], loaded.bundle
     film = tmp_path / "film.mp4"
     timeline = Timeline(bundle.fps, SAMPLE_RATE)
-    recording = RecordingPublisher(film, bundle.size, timeline, crf=12, pictures_held_s=1000)
+    recording = RecordingPublisher(film, bundle.size, timeline, recorder, crf=12, pictures_held_s=1000)
     with Inference(comfort_ns=NEVER_NS) as inference:
-        clock = JumpingClock(lambda: not inference.idle)
+        clock = JumpingClock(lambda: not (inference.idle and session.is_on_air))
         events: list[Event] = []
         session = Session(
             "s", bundle, loaded.model, inference, [recording], clock, SessionOptions(), emit=events.append

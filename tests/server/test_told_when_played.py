@@ -17,6 +17,7 @@ from models.loading import Catalogue, LoadedAvatar
 from server.inference import Inference
 from server.pacing import NEVER_NS
 from server.publisher import Publisher
+from server.publishers.recorder import Recorder
 from server.publishers.recording import RecordingPublisher
 from server.session import SAMPLE_RATE, Event, Session, SessionOptions
 from tests.server.clocks import JumpingClock
@@ -62,12 +63,16 @@ def stretches(sound: np.ndarray[tuple[int], np.dtype[np.float32]], gap_ms: int =
     return [(float(start), float(end) + 0.5) for start, end in zip(starts, ends, strict=True)]
 
 
-async def test_speech_is_told_within_a_frame_of_what_the_recording_sounds(loaded: LoadedAvatar, tmp_path: Path) -> None:
+async def test_speech_is_told_within_a_frame_of_what_the_recording_sounds(
+    loaded: LoadedAvatar, recorder: Recorder, tmp_path: Path
+) -> None:
     rng, film = random.Random(5), tmp_path / "film.mp4"
     timeline = Timeline(loaded.bundle.fps, SAMPLE_RATE)
-    publishers: list[Publisher] = [RecordingPublisher(film, loaded.bundle.size, timeline, pictures_held_s=1000)]
+    publishers: list[Publisher] = [
+        RecordingPublisher(film, loaded.bundle.size, timeline, recorder, pictures_held_s=1000)
+    ]
     with Inference(comfort_ns=NEVER_NS) as inference:
-        clock = JumpingClock(lambda: not inference.idle)
+        clock = JumpingClock(lambda: not (inference.idle and session.is_on_air))
         told = Told(clock)
         session = Session("s", loaded.bundle, loaded.model, inference, publishers, clock, emit=told)
         async with asyncio.TaskGroup() as tasks:

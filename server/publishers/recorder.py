@@ -1,0 +1,112 @@
+"""The process that encodes recordings, as the server sees it: one for all of its sessions."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from avatar.audio import Pcm
+from avatar.geometry import Size
+from avatar.timeline import FrameTick, Timeline
+from models.parent import Child
+
+CLOSE_S = 6.0
+"""Seconds that the process has to complete what sessions did not wait for; then it is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """What is to be recorded; see ``Mp4Writer``.
+
+    Attributes:
+        n_held: pictures that there is shared memory for.
+    """
+
+    path: Path
+    size: Size
+    timeline: Timeline
+    crf: int
+    n_held: int
+
+
+@dataclass(frozen=True, slots=True)
+class FilmFrame:
+    """One frame of it.
+
+    Attributes:
+        place: of its picture in shared memory; None shows the one before it again.
+    """
+
+    place: int | None
+    tick: FrameTick
+    sound: Pcm
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How it went: the file is complete, or why not."""
+
+    failure: str | None = None
+
+
+class Recorder:
+    """A process whose threads encode and write. Leaving ends it, once everything it has is written.
+
+    Encoders take and leave the interpreter's lock a thousand times a second, and hold it where they have no core to go
+    on. In the process of an event loop they make its frames late.
+
+    It is started when it is first needed, or before, by ``start``; one that came to an end is replaced.
+    """
+
+    def __init__(self) -> None:
+        self._child: Child | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._close(CLOSE_S)
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, while there is one."""
+        return self._child.pid if self._child else None
+
+    def start(self) -> None:
+        """Returns before the process can work; what it gets waits for it."""
+        with self._lock:
+            self._started()
+
+    def record(self, connection: socket.socket, memory: int) -> None:
+        """Has the process record what comes over a connection: a ``Film`` and ``FilmFrame``s, each pickled.
+
+        It answers with one ``Outcome`` once the sending side is closed, or earlier where it fails.
+
+        Args:
+            connection: the process's end of it.
+            memory: descriptor of its ``HeldPictures``.
+        """
+        with self._lock:
+            with suppress(OSError):  # it has ended
+                return self._started().ask([connection.fileno(), memory])
+            self._close(0.0)
+            return self._started().ask([connection.fileno(), memory])
+
+    def _started(self) -> Child:
+        if self._child is None:
+            self._child = Child("server.publishers.recorder_child", {"OPENBLAS_NUM_THREADS": "1"})
+        return self._child
+
+    def _close(self, within_s: float) -> None:
+        if self._child:
+            self._child.close(within_s)
+            self._child = None
