@@ -10,10 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from avatar.audio import Pcm
 from avatar.geometry import Size
-from avatar.timeline import FrameTick, Timeline
+from avatar.timeline import Timeline
 from models.parent import Child
+from server.publishers.held_frames import HeldShape
 
 CLOSE_S = 6.0
 """Seconds that the process has to complete what sessions did not wait for; then it is killed."""
@@ -24,27 +24,14 @@ class Film:
     """What is to be recorded; see ``Mp4Writer``.
 
     Attributes:
-        n_held: pictures that there is shared memory for.
+        held: of the memory in which its frames come.
     """
 
     path: Path
     size: Size
     timeline: Timeline
     crf: int
-    n_held: int
-
-
-@dataclass(frozen=True, slots=True)
-class FilmFrame:
-    """One frame of it.
-
-    Attributes:
-        place: of its picture in shared memory; None shows the one before it again.
-    """
-
-    place: int | None
-    tick: FrameTick
-    sound: Pcm
+    held: HeldShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +74,12 @@ class Recorder:
             self._started()
 
     def record(self, connection: socket.socket, memory: int) -> None:
-        """Has the process record what comes over a connection: a ``Film`` and ``FilmFrame``s, each pickled.
-
-        It answers with one ``Outcome`` once the sending side is closed, or earlier where it fails.
+        """Has the process record what comes in some memory, until the connection's other end is closed.
 
         Args:
-            connection: the process's end of it.
-            memory: descriptor of its ``HeldPictures``.
+            connection: the process's end of it. It is told the ``Film`` there, pickled, and answers with one
+                ``Outcome``: in the end, or earlier where it fails.
+            memory: descriptor of ``HeldFrames``.
         """
         with self._lock:
             with suppress(OSError):  # it has ended

@@ -6,54 +6,52 @@ It gives way to those that keep time. What ends the server does not end it: ever
 from __future__ import annotations
 
 import pickle
+import select
 import signal
 import socket
 import sys
 import threading
 from contextlib import closing, suppress
-from typing import BinaryIO
 
+from avatar.pictures import Picture
 from models.parent import asked
 from models.threads import ENCODING, give_way
 from server.encoding import Mp4Writer
-from server.publishers.held_pictures import HeldPictures
-from server.publishers.recorder import Film, FilmFrame, Outcome
+from server.publishers.held_frames import HeldFrames
+from server.publishers.recorder import Film, Outcome
+
+LOOK_EVERY_MS = 40
+"""How often a recording looks for new frames."""
 
 
 def record(connection: socket.socket, memory: int) -> None:
-    """Writes what comes over the connection, and answers how it went."""
+    """Writes what comes in the memory, and answers how it went."""
     with connection, connection.makefile("rb") as messages:
         try:
             film = pickle.load(messages)  # noqa: S301 — our own server wrote it
-            with closing(HeldPictures(film.size, film.n_held, memory)) as pictures:
-                _write(film, messages, pictures)
+            with closing(HeldFrames(film.held, memory)) as frames:
+                _write(film, frames, connection)
             outcome = Outcome()
         except Exception as error:  # whatever a disk or an encoder throws
             outcome = Outcome(f"{type(error).__name__}: {error}")
         with suppress(OSError):  # the server has ended
             connection.sendall(pickle.dumps(outcome))
-            connection.shutdown(socket.SHUT_WR)
-            while messages.read(2**16):  # what is closed unread would take the answer with it
-                pass
 
 
-def _write(film: Film, messages: BinaryIO, pictures: HeldPictures) -> None:
+def _write(film: Film, frames: HeldFrames, connection: socket.socket) -> None:
+    end = select.poll()
+    end.register(connection, select.POLLIN)
+    picture: Picture | None = None
     with Mp4Writer(film.path, film.size, film.timeline, crf=film.crf) as writer:
-        place = 0
-        while frame := _next(messages):
-            place = place if frame.place is None else frame.place
-            writer.write(pictures.at(place), frame.tick, frame.sound)
-            pictures.done()
-
-
-def _next(messages: BinaryIO) -> FilmFrame | None:
-    """None once there are no more, also where the server ended in the middle of one."""
-    try:
-        frame = pickle.load(messages)  # noqa: S301 — our own server wrote it
-    except (EOFError, pickle.UnpicklingError, ConnectionError):
-        return None
-    assert isinstance(frame, FilmFrame)  # noqa: S101 — our own server wrote it
-    return frame
+        has_ended = False
+        while not has_ended:
+            has_ended = bool(end.poll(LOOK_EVERY_MS))
+            while frame := frames.next():
+                newer, tick, sound = frame
+                picture = picture if newer is None else newer
+                assert picture is not None  # noqa: S101 — there is a place for the first
+                writer.write(picture, tick, sound)
+                frames.done()
 
 
 def main() -> None:

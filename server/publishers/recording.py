@@ -16,15 +16,15 @@ from avatar.geometry import Size
 from avatar.timeline import Timeline
 from server.publisher import RenderedFrame
 from server.publishers.ending import to_its_end
-from server.publishers.held_pictures import HeldPictures
-from server.publishers.recorder import Film, FilmFrame, Outcome, Recorder
+from server.publishers.held_frames import HeldFrames, HeldShape
+from server.publishers.recorder import Film, Outcome, Recorder
 
 log = logging.getLogger(__name__)
 
 PICTURES_HELD_S = 10
 """Seconds of pictures that wait for a slow disk; beyond that a picture is left out and the one before it stays."""
 
-SOUND_HELD_S = 120
+SOUND_HELD_S = 60
 """Seconds of sound that wait for a slow disk; beyond that the recording has failed."""
 
 FINISH_S = 6
@@ -55,13 +55,11 @@ class RecordingPublisher:
         self.path = path
         self.failed: RecordingFailed | None = None
         self.n_pictures_left_out = 0
-        # Beside those that wait there is the one that is shown.
-        self._film = Film(path, size, timeline, crf, 1 + round(pictures_held_s * timeline.fps))
+        held = HeldShape.lasting(size, timeline, SOUND_HELD_S, pictures_held_s)
+        self._film = Film(path, size, timeline, crf, held)
         self._recorder = recorder
         self._held = ExitStack()
         self._answer: asyncio.Task[None] | None = None
-        self._max_frames = round(SOUND_HELD_S * timeline.fps)
-        self._n_frames = 0
 
     async def __aenter__(self) -> Self:
         try:
@@ -80,27 +78,24 @@ class RecordingPublisher:
     def publish(self, frame: RenderedFrame) -> None:
         if self.failed:
             return
-        if self._n_frames - self._pictures.n_done >= self._max_frames:
+        if self._frames.is_full:
             self._fail(f"the disk is {SOUND_HELD_S} s behind")
-            self._writer.transport.abort()
             return
-        place = self._pictures.put(frame.picture, self._n_frames)
-        if place is None:
+        has_place = self._frames.put(frame.picture, frame.tick, frame.sound)
+        if not has_place:
             if not self.n_pictures_left_out:
                 log.warning("recording is too slow: pictures are left out", extra={"recording": self.path.name})
             self.n_pictures_left_out += 1
-        self._writer.write(pickle.dumps(FilmFrame(place, frame.tick, frame.sound)))
-        self._n_frames += 1
 
     def flush(self) -> None:
         """Nothing to throw away: what was published was played, and belongs to the recording."""
 
     async def _begin(self, held: ExitStack) -> None:
-        self._pictures = held.enter_context(closing(HeldPictures(self._film.size, self._film.n_held)))
+        self._frames = held.enter_context(closing(HeldFrames(self._film.held)))
         ours, theirs = socket.socketpair()
         with theirs, ExitStack() as unused:
             unused.callback(ours.close)
-            await to_its_end(asyncio.to_thread(self._recorder.record, theirs, self._pictures.descriptor))
+            await to_its_end(asyncio.to_thread(self._recorder.record, theirs, self._frames.descriptor))
             reader, self._writer = await asyncio.open_unix_connection(sock=ours)
             unused.pop_all()
         held.callback(self._writer.close)
