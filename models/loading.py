@@ -29,7 +29,6 @@ from models.runtimes.network import Network, Precision
 from models.shared import Shared
 from models.sizes import Sizes
 from models.speech_lips import SpeechLips, read_card
-from models.threads import LOADING, giving_way
 
 log = logging.getLogger(__name__)
 
@@ -252,9 +251,7 @@ class Catalogue:
             key = sha256_of(path)
             network = self._networks.get(key)
             if network is None:
-                with giving_way(1, "network", LOADING if aside else 0) as thread:
-                    network = self._watch(path, thread.submit(self._opened, path, aside).result())
-                self._networks[key] = network
+                network = self._networks[key] = self._watch(path, self._opened(path, aside))
             return network
 
     def _opened(self, path: Path, aside: bool) -> Network:

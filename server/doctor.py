@@ -7,12 +7,14 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from avatar.errors import AvatarError
 from models.runtimes.choice import NO_DEVICE, RUNTIMES, choose_runtime
+from models.threads import coming_first
 from server.publishers.agora import sdk
 
 WANTED_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
@@ -32,6 +34,7 @@ def findings(runtime: str = "auto") -> Iterator[Finding]:
     """Looks at the machine; takes about a second."""
     yield Finding("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}", True)
     yield _cpu()
+    yield _priority()
     yield _gpu()
     yield from _runtimes(runtime)
     yield from _encoders()
@@ -50,6 +53,17 @@ def _cpu() -> Finding:
         else "a CPU with AMX or AVX-512 BF16 draws mouths several times faster"
     )
     return Finding("CPU", f"{os.cpu_count()} cores, {', '.join(has) or 'no vector extensions known'}", True, remedy)
+
+
+def _priority() -> Finding:
+    if sys.platform != "linux":
+        return Finding("Event loop", "usual priority", True)
+    with coming_first() as allowed:
+        pass
+    if allowed:
+        return Finding("Event loop", "may have real-time priority", True)
+    remedy = "for a busy machine: ulimit -r 1; docker run --ulimit rtprio=1; LimitRTPRIO=1 in a unit of systemd"
+    return Finding("Event loop", "may not have real-time priority", True, remedy)
 
 
 def _gpu() -> Finding:

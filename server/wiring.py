@@ -9,7 +9,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +24,7 @@ from avatar.errors import AvatarError
 from avatar.geometry import Size
 from avatar.timeline import Timeline
 from models.loading import EMBEDDED, Catalogue, LoadedAvatar, n_cores
-from models.threads import encoder_threads
+from models.threads import LOADING, coming_first, encoder_threads, giving_way
 from server import logs
 from server.app import create_app, opens, with_secret
 from server.avatar_routes import avatar_operations
@@ -98,10 +97,11 @@ class Stage:
         self.metrics = metrics
         self._inference = Inference(catalogue.at_once, catalogue.max_batch)
         self._cores = share_of_cores(settings)
-        self._loaders = ThreadPoolExecutor(LOADS_AT_ONCE, "loading")
+        self._loaders = giving_way(LOADS_AT_ONCE, "loading", LOADING)
         self._encoders = encoder_threads(self._cores)
         self._rehearsals = Rehearsals()
         self._recorder = Recorder()
+        self._coming_first = coming_first()
         self.monitor = Monitor(
             metrics,
             lambda: self._inference.busy_s,
@@ -132,6 +132,7 @@ class Stage:
             await asyncio.to_thread(self._recorder.start)
         await self.monitor.__aenter__()
         keep_time()
+        log.info("the event loop has %s priority", "real-time" if self._coming_first.__enter__() else "usual")
         self._preparing = asyncio.create_task(self._prepare(loaded), name="prepare")
         return self
 
@@ -148,6 +149,7 @@ class Stage:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._coming_first.__exit__(kind, error, trace)
         collect_again()
         self._preparing.cancel()
         await asyncio.gather(self._preparing, return_exceptions=True)

@@ -15,6 +15,7 @@ from avatar.geometry import Size
 from avatar.rehearsal import rehearse
 from avatar.timeline import Timeline
 from models.loading import LoadedAvatar
+from models.threads import coming_first
 from server.bench.audience import ON_AIR_WITHIN_S, Audience
 from server.bench.figures import Figures
 from server.bench.speaker import Speaker
@@ -64,7 +65,7 @@ async def run(
     compositor = await asyncio.to_thread(_ready, subject)
     figures, timeline = Figures(n_sessions, str(subject.size)), Timeline(bundle.fps, SAMPLE_RATE)
     async with audience:
-        with Inference(subject.n_threads, subject.max_batch) as inference:
+        with coming_first(), Inference(subject.n_threads, subject.max_batch) as inference:
             sessions = [
                 Session(
                     f"bench-{index}",
