@@ -70,13 +70,17 @@ class OpenVinoNetwork:
     ) -> None:
         config = _config(threads, precision, at_once)
         self._requests: dict[int, SimpleQueue[Any]] = {}
-        when_gone(self, self._requests.clear)  # takes 10 ms for each
+        self._imported: list[NDArray[np.uint8]] = []
+        when_gone(self, _let_go, self._requests, self._imported)  # takes 10 ms for each
         self._sizes = sorted({1, *batches})
         with _told(path):
             for batch in self._sizes:
                 if compiled:
                     self.inputs, self.outputs = compiled.inputs, compiled.outputs
-                    model = the_core().import_model(openvino.Tensor(compiled.models[batch].copy()), "CPU", config)
+                    # numpy copies without the interpreter's lock, and OpenVINO would copy with it, for 10 ms.
+                    self._imported.append(compiled.models[batch].copy())
+                    tensor = openvino.Tensor(self._imported[-1], shared_memory=True)
+                    model = the_core().import_model(tensor, "CPU", config)
                 else:
                     self.inputs, self.outputs, model = _compile(path, batch, config)
                 self._requests[batch] = SimpleQueue()
@@ -104,6 +108,12 @@ class OpenVinoNetwork:
             finally:
                 requests.put(request)
         return results
+
+
+def _let_go(requests: dict[int, SimpleQueue[Any]], imported: list[NDArray[np.uint8]]) -> None:
+    """In this order: the former may use the latter."""
+    requests.clear()
+    imported.clear()
 
 
 def compiled(
