@@ -41,14 +41,14 @@ class Figure:
 
 
 class Memory:
-    """Resident memory of one process, read now and then while work goes on."""
+    """Resident memory of one process and of its children, read now and then while work goes on."""
 
     def __init__(self, process: psutil.Process) -> None:
         self._process = process
         self._bytes: list[int] = []
 
     def read(self) -> None:
-        self._bytes.append(self._process.memory_info().rss)
+        self._bytes.append(sum(map(_resident, [self._process, *self._process.children()])))
 
     @property
     def mib(self) -> float:
@@ -67,6 +67,13 @@ class Memory:
             Figure(f"memory of {of}", self.mib, "MiB"),
             Figure("· its growth in the second half", self.growth, "%", most=5),
         ]
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:  # it has just ended
+        return 0
 
 
 @dataclass(frozen=True, slots=True)

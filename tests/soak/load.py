@@ -102,7 +102,7 @@ async def steady(
         Figure("· late of them", seen.late_percent, "%", most=LATE_PERCENT),
         Figure(f"· late in the worst {BURST_S:.0f} s", max(bursts), "%", most=BURST_PERCENT),
         Figure("times that less was drawn", seen["avatar_level_changes_total"], most=0),
-        Figure("memory of the server", memory.mib, "MiB"),
+        Figure("memory of the server and what it started", memory.mib, "MiB"),
         Figure("· its growth in the second half", memory.growth, "%", most=GROWTH_PERCENT),
     ]
 
