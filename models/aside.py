@@ -9,14 +9,13 @@ from __future__ import annotations
 import atexit
 import pickle
 import socket
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
 from avatar.errors import AvatarError
-from models.parent import Child
+from models.parent import Helper
 from models.shared import IS_THERE, pickled, unpickled
 
 T = TypeVar("T")
@@ -26,29 +25,10 @@ SETTINGS = {"NUMPY_MADVISE_HUGEPAGE": "0", "OPENBLAS_NUM_THREADS": "1"}
 everybody waits. And it is forked, which is for processes of one thread."""
 
 
-_helpers: list[Child] = []
-"""None or one: a process that waits, with all that it needs imported, and splits off one for each piece of work. To
-start a process takes half a second of a core, and it only gives way once it runs; to split one off takes this process
-no time."""
-_helping = threading.Lock()
-
-
-def _split_off(end: socket.socket, memory: Iterable[int]) -> None:
-    """A process that has this end of a connection, and this memory."""
-    descriptors = [end.fileno(), *memory]
-    with _helping:
-        if _helpers:
-            with suppress(OSError):  # it has ended
-                return _helpers[0].ask(descriptors)
-            _helpers.pop().close()
-        _helpers.append(Child("models.working", SETTINGS))
-        return _helpers[0].ask(descriptors)
-
-
-@atexit.register
-def _close_helpers() -> None:
-    while _helpers:
-        _helpers.pop().close()
+HELPER = Helper("models.working", SETTINGS)
+"""Waits, with all that work needs imported, and splits off a process for each piece. To start a process takes half a
+second of a core, and it only gives way once it runs; to split one off takes this process no time."""
+atexit.register(HELPER.close)
 
 
 class Aside(Generic[T]):
@@ -74,7 +54,7 @@ class Aside(Generic[T]):
         self._socket, theirs = socket.socketpair()
         self._results = self._socket.makefile("rb")
         with theirs:
-            _split_off(theirs, self._memory)
+            HELPER.ask([theirs.fileno(), *self._memory])
         with suppress(OSError), self._socket.makefile("wb") as stream:  # it has ended, which is told later
             pickle.dump(list(self._memory), stream)
             pickle.dump(task, stream)

@@ -8,7 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 OURS = "AVATAR_"
 """Variables that begin so are ours, keys among them; children get what they need of them in another way."""
@@ -65,6 +67,52 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+class Helper:
+    """A ``Child`` that is there whenever it is asked: started when it is first needed, replaced where it has ended.
+
+    Args:
+        module: see ``Child``; so is ``settings``.
+    """
+
+    def __init__(self, module: str, settings: Mapping[str, str] | None = None) -> None:
+        self._module, self._settings = module, settings
+        self._child: Child | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, while there is one."""
+        return self._child.pid if self._child else None
+
+    def start(self) -> None:
+        """Returns before the process can work; what it is asked waits for it."""
+        with self._lock:
+            self._started()
+
+    def ask(self, descriptors: Sequence[int]) -> None:
+        """See ``Child.ask``. From any thread."""
+        with self._lock:
+            with suppress(OSError):  # it has ended
+                return self._started().ask(descriptors)
+            self._close(0.0)
+            return self._started().ask(descriptors)
+
+    def close(self, within_s: float = 0.0) -> None:
+        """See ``Child.close``."""
+        with self._lock:
+            self._close(within_s)
+
+    def _started(self) -> Child:
+        if self._child is None:
+            self._child = Child(self._module, self._settings)
+        return self._child
+
+    def _close(self, within_s: float) -> None:
+        if self._child:
+            self._child.close(within_s)
+            self._child = None
 
 
 def asked(descriptor: int) -> Iterator[list[int]]:

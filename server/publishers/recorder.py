@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +10,7 @@ from typing import Self
 
 from avatar.geometry import Size
 from avatar.timeline import Timeline
-from models.parent import Child
+from models.parent import Helper
 from server.publishers.held_frames import HeldShape
 
 CLOSE_S = 6.0
@@ -51,8 +49,7 @@ class Recorder:
     """
 
     def __init__(self) -> None:
-        self._child: Child | None = None
-        self._lock = threading.Lock()
+        self._helper = Helper("server.publishers.recorder_child", {"OPENBLAS_NUM_THREADS": "1"})
 
     def __enter__(self) -> Self:
         return self
@@ -60,18 +57,16 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._lock:
-            self._close(CLOSE_S)
+        self._helper.close(CLOSE_S)
 
     @property
     def pid(self) -> int | None:
         """Of the process, while there is one."""
-        return self._child.pid if self._child else None
+        return self._helper.pid
 
     def start(self) -> None:
         """Returns before the process can work; what it gets waits for it."""
-        with self._lock:
-            self._started()
+        self._helper.start()
 
     def record(self, connection: socket.socket, memory: int) -> None:
         """Has the process record what comes in some memory, until the connection's other end is closed.
@@ -81,18 +76,4 @@ class Recorder:
                 ``Outcome``: in the end, or earlier where it fails.
             memory: descriptor of ``HeldFrames``.
         """
-        with self._lock:
-            with suppress(OSError):  # it has ended
-                return self._started().ask([connection.fileno(), memory])
-            self._close(0.0)
-            return self._started().ask([connection.fileno(), memory])
-
-    def _started(self) -> Child:
-        if self._child is None:
-            self._child = Child("server.publishers.recorder_child", {"OPENBLAS_NUM_THREADS": "1"})
-        return self._child
-
-    def _close(self, within_s: float) -> None:
-        if self._child:
-            self._child.close(within_s)
-            self._child = None
+        self._helper.ask([connection.fileno(), memory])

@@ -132,7 +132,7 @@ def circumstances() -> tuple[int, int, int, int, int, list[str]]:
 def test_it_gives_way_to_all_of_this_session_and_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a session of its own it would have half of the cores, however nice it is."""
     monkeypatch.setenv("AVATAR_API_KEYS", "secret")
-    aside._close_helpers()
+    aside.HELPER.close()
     niceness, scheduler, session, group, n_cores, secrets = done_aside(circumstances)
     assert (niceness, scheduler, session) == (19, os.SCHED_IDLE, os.getsid(0))
     assert group != os.getpgrp(), "Ctrl-C is for this process"
@@ -154,7 +154,7 @@ def test_a_process_that_ends_early_is_told() -> None:
 
 
 def test_what_went_wrong_in_it_is_seen(capfd: pytest.CaptureFixture[str]) -> None:
-    aside._close_helpers()  # so that the next one writes where this test reads
+    aside.HELPER.close()  # so that the next one writes where this test reads
     with pytest.raises(AvatarError, match="came to an end before its work did"):
         done_aside(fails)
     assert "ZeroDivisionError: of the work" in capfd.readouterr().err
@@ -167,7 +167,7 @@ def tells_then_fails() -> Iterator[int]:
 
 
 def test_nothing_is_said_of_work_that_nobody_wants_any_more(capfd: pytest.CaptureFixture[str]) -> None:
-    aside._close_helpers()
+    aside.HELPER.close()
     with closing(Aside(tells_then_fails)) as results:
         process = psutil.Process(next(iter(results)))
     process.wait(10)
