@@ -18,13 +18,8 @@ from avatar.kept import Kept
 from avatar.lipsync import Crop
 from avatar.pictures import Picture, Rgb, apart, n_bytes_of, planes
 
-REHEARSED_BYTES = 128 * 2**20
-"""Memory for pictures between two clips that are made before they are wanted: 388 at 480x480, 172 at 720x720. Clips are
-crossed where they join best, so that there are 339 between idle and talk of ``ava``, and 495 more with listen; each
-takes as long as forty mouths laid on."""
-
 CROSSED_BYTES = 32 * 2**20
-"""The same for those that are made when they are wanted."""
+"""Memory for pictures between two clips that are made when they are wanted."""
 
 OPAQUE = np.uint16(255)
 

@@ -7,10 +7,15 @@ from collections.abc import Iterator
 from itertools import permutations
 
 from avatar.bundle import AvatarBundle
-from avatar.compositor import REHEARSED_BYTES, Compositor, Seen, seen_in
+from avatar.compositor import Compositor, Seen, seen_in
 from avatar.director import Director, DirectorState, Manner, Shot
 from avatar.loops import Position
-from avatar.pictures import Arrays, Picture, anywhere, n_bytes_of, shape_of
+from avatar.pictures import Arrays, Picture, anywhere, shape_of
+
+REHEARSED = 384
+"""At most so many pictures between two clips are made before they are wanted: 127 MiB at 480x480, 285 at 720x720. Clips
+are crossed where they join best, so that there are 339 between idle and talk of ``ava``, and 495 more with listen; each
+takes as long as forty mouths laid on."""
 
 ALWAYS = frozenset({"idle", "talk"})
 """States that every session is in. Others are entered by clients that ask for them."""
@@ -23,9 +28,9 @@ def rehearse(compositor: Compositor) -> None:
 
 
 def rehearsed(bundle: AvatarBundle, arrays: Arrays = anywhere) -> Iterator[tuple[Shot, Picture]]:
-    """Pictures, in ``arrays``, in which clips cross where sessions are likely to: as many as there is room for."""
+    """Pictures, in ``arrays``, in which clips cross where sessions are likely to, the likeliest first."""
     compositor = Compositor(bundle)
-    shots = crossings(bundle)[: REHEARSED_BYTES // n_bytes_of(bundle.size)]
+    shots = crossings(bundle)[:REHEARSED]
     for shot, picture in zip(shots, arrays([shape_of(bundle.size)] * len(shots)), strict=True):
         picture[...] = compositor.compose(shot)
         picture.setflags(write=False)

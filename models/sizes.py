@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from avatar.bundle import AvatarBundle
-from avatar.compositor import CROSSED_BYTES, REHEARSED_BYTES, Compositor
+from avatar.compositor import CROSSED_BYTES, Compositor
 from avatar.framing import Framing, framed
 from avatar.geometry import Size
 from avatar.pictures import n_bytes_of
+from avatar.rehearsal import REHEARSED
 from models.aside import done_aside
 from models.shared import Shared
 
@@ -92,7 +93,7 @@ class Sizes:
 
     def _most(self, size: Size) -> int:
         """Memory that footage of a size may come to take."""
-        return self._n_frames * n_bytes_of(size) + REHEARSED_BYTES + CROSSED_BYTES
+        return (self._n_frames + REHEARSED) * n_bytes_of(size) + CROSSED_BYTES
 
     def _makes_room(self, n_bytes: int) -> bool:
         """Lets go of sizes that nobody shows until ``n_bytes`` more fit; False where they do not even then."""

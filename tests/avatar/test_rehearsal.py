@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from avatar.bundle import AvatarBundle
-from avatar.compositor import REHEARSED_BYTES, seen_in
+from avatar.compositor import seen_in
 from avatar.cues import Direction, Enter
 from avatar.director import Director, Shot
-from avatar.rehearsal import crossings
+from avatar.rehearsal import REHEARSED, crossings
 from models.loading import EMBEDDED, Catalogue
 
 
@@ -50,7 +50,7 @@ def test_all_that_a_conversation_crosses_was_rehearsed(ava: AvatarBundle) -> Non
     known = list(map(seen_in, crossings(ava)))
     seen = list(map(seen_in, conversation(Director(ava), 20_000, ["idle"])))
     assert len(seen) > 500
-    assert set(seen) <= set(known[: REHEARSED_BYTES // (480 * 480 * 3 // 2)])
+    assert set(seen) <= set(known[:REHEARSED])
     seen = list(map(seen_in, conversation(Director(ava), 20_000, ["idle", "listen"])))
     assert len(set(seen) & set(known)) > 0.9 * len(set(seen))
 

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from avatar.bundle import AvatarBundle
-from avatar.compositor import CROSSED_BYTES, REHEARSED_BYTES, Compositor
+from avatar.compositor import CROSSED_BYTES, Compositor
 from avatar.director import Shot
 from avatar.framing import Framing
 from avatar.geometry import Size
+from avatar.rehearsal import REHEARSED
 from models.bundles import read_bundle
 from models.loading import Catalogue
 from models.sizes import Sizes
@@ -32,7 +33,7 @@ def bundle(tiny_avatar: Path) -> AvatarBundle:
 def n_bytes(bundle: AvatarBundle, *sizes: Size) -> int:
     """That footage in these sizes takes, with what is kept of crossings."""
     n_frames = sum(len(clip) for clip in bundle.clips.values())
-    return sum(n_frames * size.width * size.height * 3 // 2 + REHEARSED_BYTES + CROSSED_BYTES for size in sizes)
+    return sum((n_frames + REHEARSED) * size.width * size.height * 3 // 2 + CROSSED_BYTES for size in sizes)
 
 
 def is_ready(compositor: Compositor) -> bool:
