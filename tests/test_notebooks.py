@@ -18,6 +18,10 @@ from models.manifest import FILE_NAME, read_manifest
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
+CELL_S = 60
+"""For one cell, which takes ten seconds at most. A reply whose arrival pyzmq overlooked, as it does once in hundreds of
+runs (its sockets tell of what comes once only), is found when this time is over."""
+
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the client's own libraries
 
 
@@ -28,7 +32,7 @@ def code(path: Path) -> Iterator[dict[str, Any]]:
 def executed(path: Path) -> list[dict[str, Any]]:
     """The results of every cell; a cell that fails raises."""
     notebook = nbformat.reads(path.read_text("utf-8"), as_version=4)  # type: ignore[no-untyped-call]
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    NotebookClient(notebook, timeout=CELL_S, resources={"metadata": {"path": str(FOLDER)}}).execute()
     return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
 
 
