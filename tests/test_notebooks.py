@@ -19,8 +19,8 @@ FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 CELL_S = 60
-"""For one cell, which takes ten seconds at most. A reply whose arrival pyzmq overlooked, as it does once in hundreds of
-runs (its sockets tell of what comes once only), is found when this time is over."""
+"""For one cell, which takes ten seconds at most. Rarely a reply that has come is noticed only when this time is over;
+why is not known for certain, but ZeroMQ's sockets tell once only that something has come."""
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the client's own libraries
 
